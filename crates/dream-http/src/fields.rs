@@ -1,0 +1,283 @@
+//! A list of fields over one buffer: forwarded as it came, edited by marking and appending.
+
+use crate::Name;
+use alloc::vec::Vec;
+
+/// Where some text of a head stands in its buffer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) at: u32,
+    pub(crate) len: u32,
+}
+
+impl Span {
+    pub(crate) fn of(self, bytes: &[u8]) -> &[u8] {
+        &bytes[self.at as usize..(self.at + self.len) as usize]
+    }
+}
+
+/// One line of the list. 16 bytes, so that four share a cache line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Line {
+    pub(crate) name_at: u32,
+    pub(crate) value_at: u32,
+    pub(crate) value_len: u32,
+    pub(crate) name_len: u16,
+    pub(crate) name: Name,
+    pub(crate) removed: bool,
+}
+
+/// One field of a message, as seen by a reader of the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// The name as a number, [`Name::Unknown`] for one that is not in the list.
+    pub name: Name,
+    /// The name as it was written.
+    pub text: &'a [u8],
+    /// The value without surrounding blanks.
+    pub value: &'a [u8],
+}
+
+/// A name that is no `token` (RFC 9110 §5.6.2) or a value with a byte that may not stand in one
+/// (RFC 9110 §5.5): our own code or a configuration asked for a field that cannot be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidField;
+
+impl core::fmt::Display for InvalidField {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("not a field: a name is made of letters, digits and !#$%&'*+-.^_`|~, a value has no control characters")
+    }
+}
+
+impl core::error::Error for InvalidField {}
+
+/// The fields of a head or of a trailer section, in order, over one buffer.
+///
+/// Invariant: every span lies within `bytes`, names are tokens, and values hold no CR, LF or NUL.
+#[derive(Clone, Debug, Default)]
+pub struct Fields {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) lines: Vec<Line>,
+}
+
+impl Fields {
+    /// An empty list.
+    pub fn new() -> Fields {
+        Fields::default()
+    }
+
+    /// Forgets everything and keeps the memory for the next head.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.lines.clear();
+    }
+
+    /// The fields that are there, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Field<'_>> {
+        self.lines
+            .iter()
+            .filter(|line| !line.removed)
+            .map(|line| self.field(line))
+    }
+
+    /// How many fields are there.
+    pub fn len(&self) -> usize {
+        self.lines.iter().filter(|line| !line.removed).count()
+    }
+
+    /// Is there no field?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The value of the first field named `name`.
+    pub fn get(&self, name: Name) -> Option<&[u8]> {
+        self.get_all(name).next()
+    }
+
+    /// The values of all fields named `name`, in order.
+    pub fn get_all(&self, name: Name) -> impl Iterator<Item = &[u8]> {
+        self.lines
+            .iter()
+            .filter(move |line| line.name == name && !line.removed)
+            .map(|line| self.field(line).value)
+    }
+
+    /// The value of the first field that is written `text` in any case, known or not.
+    pub fn find(&self, text: &[u8]) -> Option<&[u8]> {
+        self.iter()
+            .find(|field| field.text.eq_ignore_ascii_case(text))
+            .map(|field| field.value)
+    }
+
+    /// Is there a field named `name`?
+    pub fn has(&self, name: Name) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Does a comma-separated list field hold `token`, in any case? (RFC 9110 §5.6.1)
+    pub fn has_token(&self, name: Name, token: &[u8]) -> bool {
+        self.get_all(name)
+            .flat_map(list_members)
+            .any(|member| member.eq_ignore_ascii_case(token))
+    }
+
+    /// Removes every field named `name`; tells whether there was one.
+    pub fn remove(&mut self, name: Name) -> bool {
+        self.remove_where(|field| field.name == name)
+    }
+
+    /// Removes every field that is written `text` in any case; tells whether there was one.
+    pub fn remove_text(&mut self, text: &[u8]) -> bool {
+        self.remove_where(|field| field.text.eq_ignore_ascii_case(text))
+    }
+
+    /// Removes every field for which `unwanted` says so; tells whether there was one.
+    pub fn remove_where(&mut self, mut unwanted: impl FnMut(Field<'_>) -> bool) -> bool {
+        let Fields { bytes, lines } = self;
+        let mut any = false;
+        for line in lines.iter_mut().filter(|line| !line.removed) {
+            line.removed = unwanted(field_of(bytes, line));
+            any |= line.removed;
+        }
+        any
+    }
+
+    /// Adds a field whose value our own code made.
+    ///
+    /// # Errors
+    /// [`InvalidField`] if the value may not stand in a field; nothing is added then.
+    pub fn append(&mut self, name: Name, value: &[u8]) -> Result<(), InvalidField> {
+        self.push(name, name.as_str().as_bytes(), value)
+    }
+
+    /// Adds a field with a name that may be unknown.
+    ///
+    /// # Errors
+    /// [`InvalidField`] if name or value may not stand in a field; nothing is added then.
+    pub fn append_text(&mut self, text: &[u8], value: &[u8]) -> Result<(), InvalidField> {
+        self.push(Name::find(text), text, value)
+    }
+
+    /// Puts one field in the place of all that are named `name`.
+    ///
+    /// # Errors
+    /// [`InvalidField`] if the value may not stand in a field; nothing is changed then.
+    pub fn set(&mut self, name: Name, value: &[u8]) -> Result<(), InvalidField> {
+        self.append(name, value)?;
+        let kept = self.lines.len() - 1;
+        for line in &mut self.lines[..kept] {
+            line.removed |= line.name == name;
+        }
+        Ok(())
+    }
+
+    /// Writes `Name: value` and CRLF for each field, without the empty line that ends a section.
+    pub fn write_to(&self, out: &mut Vec<u8>) {
+        for field in self.iter() {
+            write_field(field.text, field.value, out);
+        }
+    }
+
+    fn push(&mut self, name: Name, text: &[u8], value: &[u8]) -> Result<(), InvalidField> {
+        let name_len = u16::try_from(text.len()).map_err(|_| InvalidField)?;
+        if !is_token(text) || !value.iter().copied().all(is_value_byte) {
+            return Err(InvalidField);
+        }
+        let name_at = self.push_bytes(text);
+        let value_at = self.push_bytes(value);
+        self.lines.push(Line {
+            name_at: name_at.at,
+            value_at: value_at.at,
+            value_len: value_at.len,
+            name_len,
+            name,
+            removed: false,
+        });
+        Ok(())
+    }
+
+    /// Adds text to the buffer. Heads are bounded far below 4 GiB, so the offsets fit.
+    pub(crate) fn push_bytes(&mut self, text: &[u8]) -> Span {
+        let span = Span {
+            at: self.bytes.len() as u32,
+            len: text.len() as u32,
+        };
+        self.bytes.extend_from_slice(text);
+        span
+    }
+
+    fn field(&self, line: &Line) -> Field<'_> {
+        field_of(&self.bytes, line)
+    }
+}
+
+fn field_of<'a>(bytes: &'a [u8], line: &Line) -> Field<'a> {
+    let name_at = line.name_at as usize;
+    let value_at = line.value_at as usize;
+    Field {
+        name: line.name,
+        text: &bytes[name_at..name_at + line.name_len as usize],
+        value: &bytes[value_at..value_at + line.value_len as usize],
+    }
+}
+
+/// Writes one field line.
+pub(crate) fn write_field(text: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(text);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The members of a comma-separated list without surrounding blanks, empty ones left out
+/// (RFC 9110 §5.6.1.2). Quoted strings are not looked into: no list we read has any.
+pub(crate) fn list_members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value
+        .split(|&byte| byte == b',')
+        .map(trim_blanks)
+        .filter(|member| !member.is_empty())
+}
+
+/// `value` without the blanks (space and tab) around it.
+pub(crate) fn trim_blanks(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = value {
+        value = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
+/// Is `text` a token? (RFC 9110 §5.6.2)
+pub(crate) fn is_token(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().copied().all(is_token_byte)
+}
+
+/// May `byte` stand in a token? (RFC 9110 §5.6.2)
+pub(crate) const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
+}
+
+/// May `byte` stand in a field value? Visible characters, blanks and obs-text (RFC 9110 §5.5).
+pub(crate) const fn is_value_byte(byte: u8) -> bool {
+    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
+}

@@ -1,0 +1,1 @@
+//! Chunked coding (RFC 9112 §7.1), decoded in place.

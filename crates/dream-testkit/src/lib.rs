@@ -1,0 +1,1 @@
+//! What the tests drive DreamServer with: raw sockets, real processes, scripted origins.

@@ -1,0 +1,2 @@
+//! The `dreamserver` program.
+fn main() {}
