@@ -1,1 +1,11 @@
-//! The front door of a machine.
+//! The front door of a machine: an HTTP server, reverse proxy and static file server.
+//!
+//! A request walks one straight hallway through these rooms, and its response walks back:
+//! `listener → protocol → serve → router → middleware → handler → upstream`.
+//! The back office (`config`, `server`) builds what the hallway uses; the shelf (`error`, `exchange`, `limits`,
+//! `log`, `options`, `stream`, `time`) is used by every room. A room imports rooms to its right and the shelf only.
+#![cfg(not(windows))]
+
+pub mod exchange;
+pub mod limits;
+pub mod stream;

@@ -1,2 +1,3 @@
-//! The `dreamserver` program.
+//! The `dreamserver` program: everything is in the library.
+
 fn main() {}

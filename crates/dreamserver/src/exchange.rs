@@ -1,0 +1,343 @@
+//! One request and its response, whatever protocol carried them.
+//!
+//! An exchange owns its heads and bodies and borrows no connection, so that a protocol may await it
+//! (HTTP/1.1) or spawn it.
+
+use bytes::Bytes;
+use dream_http::{Fields, RequestHead, ResponseHead};
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use crate::stream::Stream;
+
+/// A request on its way in.
+pub struct Request {
+    /// The head; its path is already clean when the router sees it.
+    pub head: RequestHead,
+    /// The body, not yet read.
+    pub body: Body,
+    /// Who sent it, and to which of our addresses.
+    pub peer: Peer,
+    /// Its name in the log, to the endpoint and to the client.
+    pub id: RequestId,
+    /// When its first byte was seen.
+    pub received: Instant,
+    /// Where interim responses (1xx) go; none for a request without a client.
+    pub interim: Option<Rc<dyn Interim>>,
+}
+
+/// A response on its way out.
+pub struct Response {
+    /// The head, without what is the protocol's work (framing, Date, connection fields).
+    pub head: ResponseHead,
+    /// The body.
+    pub body: Body,
+    /// The endpoint that gave it, if one did.
+    pub endpoint: Option<EndpointTrace>,
+}
+
+/// Which endpoint answered, and how long its head took, for the log.
+#[derive(Clone, Debug)]
+pub struct EndpointTrace {
+    /// The endpoint's address as the configuration names it.
+    pub address: Arc<str>,
+    /// From the first try to the endpoint's head.
+    pub latency: Duration,
+}
+
+impl Response {
+    /// A response without a body.
+    pub fn new(status: u16) -> Response {
+        Response {
+            head: ResponseHead::new(status),
+            body: Body::Empty,
+            endpoint: None,
+        }
+    }
+}
+
+/// Both ends of the connection that a request came in on.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    /// The client; `::ffff:` addresses are unmapped, a unix socket's peer is 127.0.0.1 port 0.
+    pub remote: SocketAddr,
+    /// Our side.
+    pub local: SocketAddr,
+    /// `http` or `https`.
+    pub scheme: Scheme,
+}
+
+impl Peer {
+    /// The client's address.
+    pub fn ip(&self) -> IpAddr {
+        self.remote.ip()
+    }
+
+    /// The two ends of a connection without addresses.
+    pub fn local() -> Peer {
+        let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Peer {
+            remote: nowhere,
+            local: nowhere,
+            scheme: Scheme::Http,
+        }
+    }
+}
+
+/// How the client reached us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// In the clear.
+    Http,
+    /// Over TLS.
+    Https,
+}
+
+impl Scheme {
+    /// The scheme as a URI writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+}
+
+/// The name of a request: 1 to 64 of `[A-Za-z0-9-]`, kept inline.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct RequestId {
+    text: [u8; RequestId::MAX],
+    len: u8,
+}
+
+impl RequestId {
+    /// The longest name that is kept.
+    pub const MAX: usize = 64;
+
+    /// The name that a trusted peer gave, if it may be kept.
+    pub fn parse(text: &[u8]) -> Option<RequestId> {
+        let fits = (1..=RequestId::MAX).contains(&text.len());
+        let clean = text
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
+        if !(fits && clean) {
+            return None;
+        }
+        let mut id = RequestId {
+            text: [0; RequestId::MAX],
+            len: text.len() as u8,
+        };
+        id.text[..text.len()].copy_from_slice(text);
+        Some(id)
+    }
+
+    /// A UUID as a name.
+    pub fn from_uuid(uuid: uuid::Uuid) -> RequestId {
+        let mut text = [0; RequestId::MAX];
+        uuid.hyphenated().encode_lower(&mut text);
+        RequestId {
+            text,
+            len: uuid::fmt::Hyphenated::LENGTH as u8,
+        }
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.text[..self.len as usize]).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What stands between a head and the next message.
+#[derive(Default)]
+pub enum Body {
+    /// Nothing.
+    #[default]
+    Empty,
+    /// Bytes that are in memory.
+    Bytes(Bytes),
+    /// A part of a file, sent without passing through our memory.
+    File(FileBody),
+    /// Bytes that come from a connection.
+    Stream(BodyHandle),
+    /// After a 101: the endpoint's connection, no longer HTTP.
+    Tunnel(Box<Tunnel>),
+}
+
+impl Body {
+    /// The length in bytes, where it is known before the end.
+    pub fn len(&self) -> Option<u64> {
+        match self {
+            Body::Empty => Some(0),
+            Body::Bytes(bytes) => Some(bytes.len() as u64),
+            Body::File(file) => Some(file.len),
+            Body::Stream(stream) => stream.len(),
+            Body::Tunnel(_) => None,
+        }
+    }
+
+    /// Is it known that there is nothing to send?
+    pub fn is_empty(&self) -> bool {
+        self.len() == Some(0)
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Body {
+        Body::Bytes(bytes.into())
+    }
+}
+
+/// A part of an open file.
+pub struct FileBody {
+    /// The file; read by position, so that it may be shared.
+    pub file: Rc<File>,
+    /// The first byte to send.
+    pub offset: u64,
+    /// How many bytes to send.
+    pub len: u64,
+}
+
+/// A connection that is no longer HTTP.
+pub struct Tunnel {
+    /// The endpoint's side.
+    pub stream: Stream,
+    /// What the endpoint sent behind its head already.
+    pub received: Vec<u8>,
+    /// The longest time without a byte in either direction.
+    pub idle: Duration,
+}
+
+/// A body that comes from a connection, read like a buffer: look at what is there, take some of it.
+pub trait BodyStream {
+    /// The data that is there, waiting for some if there is none; an empty slice is the end.
+    ///
+    /// # Errors
+    /// [`BodyError`] if the rest will never come.
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<&[u8], BodyError>>;
+
+    /// Takes `count` bytes of what [`BodyStream::poll_data`] showed.
+    fn consume(&mut self, count: usize);
+
+    /// The length in bytes of what is still to come, where framing tells.
+    fn len(&self) -> Option<u64>;
+
+    /// Is it known that nothing is to come?
+    fn is_empty(&self) -> bool {
+        self.len() == Some(0)
+    }
+
+    /// The trailers, once the end was seen.
+    fn trailers(&self) -> Option<&Fields>;
+
+    /// Nobody reads on: the connection goes back to where it came from, or is closed.
+    fn release(self: Box<Self>);
+}
+
+/// Owns a [`BodyStream`] and releases it when dropped.
+pub struct BodyHandle(Option<Box<dyn BodyStream>>);
+
+impl BodyHandle {
+    /// Takes charge of `stream`.
+    pub fn new(stream: Box<dyn BodyStream>) -> BodyHandle {
+        BodyHandle(Some(stream))
+    }
+
+    /// See [`BodyStream::poll_data`].
+    ///
+    /// # Errors
+    /// [`BodyError`] if the rest will never come.
+    pub fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<&[u8], BodyError>> {
+        match &mut self.0 {
+            Some(stream) => stream.poll_data(cx),
+            None => Poll::Ready(Ok(&[])),
+        }
+    }
+
+    /// See [`BodyStream::consume`].
+    pub fn consume(&mut self, count: usize) {
+        if let Some(stream) = &mut self.0 {
+            stream.consume(count);
+        }
+    }
+
+    /// See [`BodyStream::len`].
+    pub fn len(&self) -> Option<u64> {
+        self.0.as_ref().map_or(Some(0), |stream| stream.len())
+    }
+
+    /// See [`BodyStream::is_empty`].
+    pub fn is_empty(&self) -> bool {
+        self.len() == Some(0)
+    }
+
+    /// See [`BodyStream::trailers`].
+    pub fn trailers(&self) -> Option<&Fields> {
+        self.0.as_ref().and_then(|stream| stream.trailers())
+    }
+}
+
+impl Drop for BodyHandle {
+    fn drop(&mut self) {
+        if let Some(stream) = self.0.take() {
+            stream.release();
+        }
+    }
+}
+
+/// Why a body broke off, and on whose side.
+#[derive(Debug)]
+pub enum BodyError {
+    /// The client broke a rule in its body.
+    Rejected(dream_http::Reject),
+    /// The client went away.
+    Client(io::Error),
+    /// The client took too long.
+    ClientTimeout,
+    /// The endpoint went away or broke a rule; the text says which.
+    Endpoint(io::Error),
+    /// The endpoint took too long.
+    EndpointTimeout,
+    /// The body is larger than `max_body` allows.
+    TooLarge,
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BodyError::Rejected(reject) => write!(f, "the request body is malformed: {reject}"),
+            BodyError::Client(error) => write!(f, "the client went away: {error}"),
+            BodyError::ClientTimeout => f.write_str("the client sent too slowly"),
+            BodyError::Endpoint(error) => write!(f, "the endpoint broke off: {error}"),
+            BodyError::EndpointTimeout => f.write_str("the endpoint sent nothing for too long"),
+            BodyError::TooLarge => f.write_str("the request body is larger than max_body"),
+        }
+    }
+}
+
+impl std::error::Error for BodyError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            BodyError::Rejected(reject) => Some(reject),
+            BodyError::Client(error) | BodyError::Endpoint(error) => Some(error),
+            BodyError::ClientTimeout | BodyError::EndpointTimeout | BodyError::TooLarge => None,
+        }
+    }
+}
+
+/// Where interim responses go.
+pub trait Interim {
+    /// Sends a 1xx to the client now, unless the final response has begun.
+    fn send(&self, head: &ResponseHead);
+}
