@@ -6,6 +6,7 @@
 //! `log`, `options`, `stream`, `time`) is used by every room. A room imports rooms to its right and the shelf only.
 #![cfg(not(windows))]
 
+pub mod error;
 pub mod exchange;
 pub mod limits;
 pub mod stream;
