@@ -1,1 +1,22 @@
 //! What the tests drive DreamServer with: raw sockets, real processes, scripted origins.
+//!
+//! A test of a server must not share code with it, or both are wrong together: nothing here uses
+//! `dream-http`. Everything blocks, on threads, with a deadline on every wait; a test that waits for something
+//! asks for it by condition ([`eventually`]) and never sleeps for a guessed time. Every socket is on port zero.
+
+mod bytes;
+mod client;
+mod folder;
+mod message;
+mod origin;
+mod server;
+mod wait;
+
+pub use bytes::{Checksum, Random, pattern};
+pub use client::{Client, ReadError};
+pub use folder::Folder;
+pub use message::{Body, Head, Response, latin1, latin1_bytes};
+pub use origin::{Connection, Origin, Request, respond};
+pub use rustix::process::Signal;
+pub use server::{Exit, Server, free_port};
+pub use wait::{DEADLINE, eventually, poll_until};
