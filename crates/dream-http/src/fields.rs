@@ -17,7 +17,7 @@ impl Span {
 }
 
 /// One line of the list. 16 bytes, so that four share a cache line.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Line {
     pub(crate) name_at: u32,
     pub(crate) value_at: u32,

@@ -1,7 +1,8 @@
 //! Bodies from bytes: one decoder for every framing.
 
 use super::Framing;
-use crate::{Fields, Reject};
+use super::chunked::Chunked;
+use crate::{Fields, Reason, Reject};
 
 /// What a call of [`BodyDecoder::decode`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,40 +18,78 @@ pub struct Decoded {
 /// Turns the bytes behind a head into the body.
 #[derive(Debug)]
 pub struct BodyDecoder {
-    framing: Framing,
+    state: State,
     trailers: Fields,
+}
+
+/// What is still to come.
+#[derive(Debug)]
+enum State {
+    Done,
+    Length(u64),
+    Chunked(Chunked),
+    /// Until close, or a tunnel.
+    Everything,
+}
+
+impl State {
+    fn new(framing: Framing) -> State {
+        match framing {
+            Framing::None | Framing::Length(0) => State::Done,
+            Framing::Length(left) => State::Length(left),
+            Framing::Chunked => State::Chunked(Chunked::new()),
+            Framing::UntilClose | Framing::Tunnel => State::Everything,
+        }
+    }
 }
 
 impl BodyDecoder {
     /// A decoder at the start of a body.
     pub fn new(framing: Framing) -> BodyDecoder {
         BodyDecoder {
-            framing,
+            state: State::new(framing),
             trailers: Fields::new(),
         }
     }
 
     /// Starts over with another body; keeps memory.
     pub fn reset(&mut self, framing: Framing) {
-        *self = BodyDecoder::new(framing);
+        self.state = State::new(framing);
+        self.trailers.clear();
     }
 
     /// Is the body whole?
     pub fn is_done(&self) -> bool {
-        matches!(self.framing, Framing::None)
+        matches!(self.state, State::Done)
     }
 
     /// Decodes in place: chunk lines are cut out and the data moved together at the front of `input`. Bytes not
-    /// consumed must be given again, with more behind them.
+    /// consumed must be given again, with more behind them (there are none before the body is done).
     ///
     /// # Errors
-    /// [`Reject`] with the rule that was broken; bytes that the same call would have produced are lost.
+    /// [`Reject`] with the rule that was broken, its offset counted from the start of the body; bytes that the same
+    /// call would have produced are lost.
     pub fn decode(&mut self, input: &mut [u8]) -> Result<Decoded, Reject> {
-        let _ = input;
+        let (consumed, produced, done) = match &mut self.state {
+            State::Done => (0, 0, true),
+            State::Everything => (input.len(), input.len(), false),
+            State::Length(left) => {
+                let len = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
+                *left -= len as u64;
+                (len, len, *left == 0)
+            }
+            State::Chunked(chunked) => {
+                let decoded = chunked.decode(input, &mut self.trailers)?;
+                (decoded.consumed, decoded.produced, decoded.done)
+            }
+        };
+        if done {
+            self.state = State::Done;
+        }
         Ok(Decoded {
-            consumed: 0,
-            produced: 0,
-            done: false,
+            consumed,
+            produced,
+            done,
         })
     }
 
@@ -59,12 +98,25 @@ impl BodyDecoder {
     /// # Errors
     /// [`Reject`] (`Truncated`) if the body is not whole.
     pub fn end_of_input(&mut self) -> Result<(), Reject> {
-        Ok(())
+        match &self.state {
+            State::Done => Ok(()),
+            State::Everything => {
+                self.state = State::Done;
+                Ok(())
+            }
+            // RFC 9112 §8: a body that ends before its framing says so is incomplete.
+            State::Length(_) => Err(Reject::new(Reason::Truncated, 0)),
+            State::Chunked(chunked) => Err(Reject::new(Reason::Truncated, chunked.offset())),
+        }
     }
 
     /// How many bytes are still to come, where the framing tells (a length).
     pub fn remaining(&self) -> Option<u64> {
-        None
+        match self.state {
+            State::Done => Some(0),
+            State::Length(left) => Some(left),
+            State::Chunked(_) | State::Everything => None,
+        }
     }
 
     /// The trailer section, once the body is done.

@@ -6,9 +6,13 @@
 
 mod body;
 mod chunked;
+mod control;
 mod encode;
 mod framing;
 mod parse;
+mod scan;
+mod section;
+mod target;
 
 pub use body::{BodyDecoder, Decoded};
 pub use encode::{
