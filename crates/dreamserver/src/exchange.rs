@@ -182,7 +182,7 @@ impl Body {
             Body::Empty => Some(0),
             Body::Bytes(bytes) => Some(bytes.len() as u64),
             Body::File(file) => Some(file.len),
-            Body::Stream(stream) => stream.len(),
+            Body::Stream(stream) => stream.remaining(),
             Body::Tunnel(_) => None,
         }
     }
@@ -219,27 +219,29 @@ pub struct Tunnel {
     pub idle: Duration,
 }
 
-/// A body that comes from a connection, read like a buffer: look at what is there, take some of it.
+/// A body that comes from a connection, read like a buffer: wait, look at what is there, take some of it.
 pub trait BodyStream {
-    /// The data that is there, waiting for some if there is none; an empty slice is the end.
+    /// Waits until there is data to look at, or the end.
     ///
     /// # Errors
     /// [`BodyError`] if the rest will never come.
-    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<&[u8], BodyError>>;
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>>;
 
-    /// Takes `count` bytes of what [`BodyStream::poll_data`] showed.
+    /// The data that is there; after [`BodyStream::poll_ready`], nothing means the end.
+    fn data(&self) -> &[u8];
+
+    /// Takes `count` bytes of the data.
     fn consume(&mut self, count: usize);
 
-    /// The length in bytes of what is still to come, where framing tells.
-    fn len(&self) -> Option<u64>;
-
-    /// Is it known that nothing is to come?
-    fn is_empty(&self) -> bool {
-        self.len() == Some(0)
-    }
+    /// The length in bytes of what is still to be taken, as far as it is known.
+    fn remaining(&self) -> Option<u64>;
 
     /// The trailers, once the end was seen.
     fn trailers(&self) -> Option<&Fields>;
+
+    /// At most so many bytes may come in all; more is [`BodyError::TooLarge`]. Bodies of responses
+    /// know no such limit.
+    fn set_limit(&mut self, bytes: u64);
 
     /// Nobody reads on: the connection goes back to where it came from, or is closed.
     fn release(self: Box<Self>);
@@ -254,15 +256,20 @@ impl BodyHandle {
         BodyHandle(Some(stream))
     }
 
-    /// See [`BodyStream::poll_data`].
+    /// See [`BodyStream::poll_ready`].
     ///
     /// # Errors
     /// [`BodyError`] if the rest will never come.
-    pub fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<&[u8], BodyError>> {
+    pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
         match &mut self.0 {
-            Some(stream) => stream.poll_data(cx),
-            None => Poll::Ready(Ok(&[])),
+            Some(stream) => stream.poll_ready(cx),
+            None => Poll::Ready(Ok(())),
         }
+    }
+
+    /// See [`BodyStream::data`].
+    pub fn data(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |stream| stream.data())
     }
 
     /// See [`BodyStream::consume`].
@@ -272,14 +279,16 @@ impl BodyHandle {
         }
     }
 
-    /// See [`BodyStream::len`].
-    pub fn len(&self) -> Option<u64> {
-        self.0.as_ref().map_or(Some(0), |stream| stream.len())
+    /// See [`BodyStream::remaining`].
+    pub fn remaining(&self) -> Option<u64> {
+        self.0.as_ref().map_or(Some(0), |stream| stream.remaining())
     }
 
-    /// See [`BodyStream::is_empty`].
-    pub fn is_empty(&self) -> bool {
-        self.len() == Some(0)
+    /// See [`BodyStream::set_limit`].
+    pub fn set_limit(&mut self, bytes: u64) {
+        if let Some(stream) = &mut self.0 {
+            stream.set_limit(bytes);
+        }
     }
 
     /// See [`BodyStream::trailers`].

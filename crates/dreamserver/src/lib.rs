@@ -8,5 +8,10 @@
 
 pub mod error;
 pub mod exchange;
+pub mod handler;
+pub mod inbound;
 pub mod limits;
+pub mod outbound;
 pub mod stream;
+pub mod time;
+pub mod upstream;

@@ -1,79 +1,219 @@
-//! A connected byte stream: TCP or unix, read and written without waiting, polled for readiness.
+//! A connected socket, TCP or unix, read and written without waiting.
+//!
+//! The runtime's own socket types ask the kernel once more after every short read and cannot be shared by a reading
+//! and a writing side; this one does neither, and one type serves both address families.
 
-use std::io;
-use std::task::{Context, Poll};
-use tokio::net::{TcpStream, UnixStream};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags};
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::task::{Context, Poll, ready};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
-/// A connected socket.
+/// A connected, non-blocking socket.
 #[derive(Debug)]
-pub enum Stream {
-    /// TCP.
-    Tcp(TcpStream),
-    /// A unix socket.
-    Unix(UnixStream),
-}
-
-macro_rules! either {
-    ($self:ident, $stream:ident => $call:expr) => {
-        match $self {
-            Stream::Tcp($stream) => $call,
-            Stream::Unix($stream) => $call,
-        }
-    };
+pub struct Stream {
+    fd: AsyncFd<OwnedFd>,
 }
 
 impl Stream {
-    /// Reads what is there into `buffer`; `Ok(0)` is the end, `WouldBlock` means to wait.
+    /// Takes charge of a connected socket, which must be non-blocking.
+    ///
+    /// # Errors
+    /// What the runtime says if it cannot watch another socket.
+    pub fn new(socket: OwnedFd) -> io::Result<Stream> {
+        let fd = watch(socket, Interest::READABLE | Interest::WRITABLE)?;
+        Ok(Stream { fd })
+    }
+
+    /// Reads what is there, waiting if there is nothing; 0 is the end.
     ///
     /// # Errors
     /// What the socket says.
-    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        either!(self, stream => stream.try_read(buffer))
+    pub fn poll_read(&self, buffer: &mut [u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        loop {
+            let mut guard = ready!(self.fd.poll_read_ready(cx))?;
+            match rustix::net::recv(&self.fd, &mut *buffer, RecvFlags::empty()) {
+                Ok((count, _)) => {
+                    // A short read emptied the socket: the next one waits instead of asking again.
+                    if count > 0 && count < buffer.len() {
+                        guard.clear_ready();
+                    }
+                    return Poll::Ready(Ok(count));
+                }
+                Err(Errno::AGAIN) => guard.clear_ready(),
+                Err(Errno::INTR) => {}
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+        }
     }
 
-    /// Writes what fits now.
+    /// Writes what fits of several pieces in one system call, waiting if nothing fits.
     ///
     /// # Errors
-    /// What the socket says; `WouldBlock` means to wait.
-    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        either!(self, stream => stream.try_write(bytes))
+    /// What the socket says.
+    pub fn poll_write(
+        &self,
+        pieces: &[IoSlice<'_>],
+        more: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_with(cx, |fd| send(fd, pieces, more))
     }
 
-    /// Writes what fits now of several pieces, in one system call.
+    /// Sends a part of a file from the kernel's memory, waiting if nothing fits.
     ///
     /// # Errors
-    /// What the socket says; `WouldBlock` means to wait.
-    pub fn try_write_vectored(&self, pieces: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        either!(self, stream => stream.try_write_vectored(pieces))
+    /// What the socket or the file says.
+    pub fn poll_sendfile(
+        &self,
+        file: BorrowedFd<'_>,
+        offset: u64,
+        count: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_with(cx, |fd| sendfile(fd, file, offset, count))
     }
 
-    /// Waits until reading may succeed.
+    /// Is something to be read, or the other side's end, as far as the runtime has been told?
+    pub fn is_readable(&self) -> bool {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        self.fd.poll_read_ready(&mut cx).is_ready()
+    }
+
+    /// Asks the kernel whether the other side has sent anything or closed.
+    pub fn has_input(&self) -> bool {
+        let mut byte = [0];
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        !matches!(
+            rustix::net::recv(&self.fd, &mut byte, flags),
+            Err(Errno::AGAIN | Errno::INTR)
+        )
+    }
+
+    /// Waits until the other side has reset the connection. A mere end of its sending, or data, is
+    /// not that: then this waits for ever.
+    pub fn poll_reset(&self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let Ok(mut guard) = ready!(self.fd.poll_read_ready(cx)) else {
+                return Poll::Ready(());
+            };
+            let mut byte = [0];
+            match rustix::net::recv(&self.fd, &mut byte, RecvFlags::PEEK) {
+                Err(Errno::AGAIN) => guard.clear_ready(),
+                Err(Errno::INTR) => {}
+                Err(_) => return Poll::Ready(()),
+                Ok(_) => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Waits until writing may succeed; ends a connect.
     ///
     /// # Errors
     /// What the runtime says.
-    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, stream => stream.poll_read_ready(cx))
+    pub fn poll_connected(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.fd.poll_write_ready(cx))?.retain_ready();
+        let failure = rustix::net::sockopt::socket_error(&self.fd)?;
+        Poll::Ready(failure.map_err(io::Error::from))
     }
 
-    /// Waits until writing may succeed.
-    ///
-    /// # Errors
-    /// What the runtime says.
-    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, stream => stream.poll_write_ready(cx))
+    /// Tells the other side that nothing more comes.
+    pub fn shutdown(&self, how: Shutdown) {
+        let how = match how {
+            Shutdown::Read => rustix::net::Shutdown::Read,
+            Shutdown::Write => rustix::net::Shutdown::Write,
+            Shutdown::Both => rustix::net::Shutdown::Both,
+        };
+        // A socket that is gone already needs no goodbye.
+        let _ = rustix::net::shutdown(&self.fd, how);
     }
 
-    /// Runs a system call that needs the socket to be writable, such as sendfile.
-    ///
-    /// # Errors
-    /// What the call says; `WouldBlock` means to wait.
-    pub fn try_write_with<R>(&self, call: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
-        either!(self, stream => stream.try_io(tokio::io::Interest::WRITABLE, call))
+    /// Writes at once, and waits for readiness only when the kernel says so: a fresh connection is
+    /// writable before the runtime knows.
+    fn poll_write_with(
+        &self,
+        cx: &mut Context<'_>,
+        mut write: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let mut blocked = false;
+        loop {
+            match write(self.fd.as_fd()) {
+                Ok(count) => return Poll::Ready(Ok(count)),
+                Err(Errno::INTR) => continue,
+                Err(Errno::AGAIN) => {}
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+            let mut guard = ready!(self.fd.poll_write_ready(cx))?;
+            if blocked {
+                guard.clear_ready();
+            }
+            blocked = true;
+        }
     }
 }
 
-impl std::os::fd::AsFd for Stream {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        either!(self, stream => stream.as_fd())
+/// Has the runtime watch a socket. The only place of `unsafe` in the server.
+///
+/// # Errors
+/// What the runtime says if it cannot watch another socket.
+#[allow(unsafe_code, reason = "the runtime has no safe way to watch a socket that it did not make")]
+pub fn watch(socket: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` names the same open file description for as long as it lives, the
+    // `AsyncFd` owns it from here on, and nothing takes it out again.
+    let watched = unsafe { AsyncFd::register_with_interest(socket, interest) };
+    watched.map_err(io::Error::from)
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
+// macOS has no such flag; the standard library ignores SIGPIPE at start.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const NO_SIGNAL: SendFlags = SendFlags::empty();
+
+fn send(fd: BorrowedFd<'_>, pieces: &[IoSlice<'_>], more: bool) -> rustix::io::Result<usize> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let flags = if more {
+        NO_SIGNAL | SendFlags::MORE
+    } else {
+        NO_SIGNAL
+    };
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let (flags, _) = (NO_SIGNAL, more);
+    if let [piece] = pieces {
+        return rustix::net::send(fd, piece, flags);
+    }
+    rustix::net::sendmsg(fd, pieces, &mut Default::default(), flags)
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn sendfile(
+    socket: BorrowedFd<'_>,
+    file: BorrowedFd<'_>,
+    mut offset: u64,
+    count: usize,
+) -> rustix::io::Result<usize> {
+    rustix::fs::sendfile(socket, file, Some(&mut offset), count)
+}
+
+/// Elsewhere the file passes through our memory.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn sendfile(
+    socket: BorrowedFd<'_>,
+    file: BorrowedFd<'_>,
+    offset: u64,
+    count: usize,
+) -> rustix::io::Result<usize> {
+    let mut buffer = [0; 16 * 1024];
+    let wanted = count.min(buffer.len());
+    let read = rustix::io::pread(file, &mut buffer[..wanted], offset)?;
+    rustix::net::send(socket, &buffer[..read], NO_SIGNAL)
 }

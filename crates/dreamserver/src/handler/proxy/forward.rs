@@ -1,0 +1,112 @@
+//! What a proxy takes out of a head and what it puts in (RFC 9110 §7.6).
+
+use super::forwarded;
+use crate::exchange::Request;
+use dream_http::{Fields, Method, Name, RequestHead, ResponseHead, Version};
+use ipnet::IpNet;
+
+/// A request that has passed through here this often goes in circles → 508.
+pub(super) const MAX_HOPS: usize = 5;
+
+/// Our name in `Via`.
+const PSEUDONYM: &[u8] = b"dreamserver";
+
+/// How often the request has passed through a server of our kind.
+pub(super) fn hops(fields: &Fields) -> usize {
+    fields
+        .get_all(Name::Via)
+        .flat_map(|value| value.split(|&byte| byte == b','))
+        .filter(|hop| hop.trim_ascii_end().ends_with(PSEUDONYM))
+        .count()
+}
+
+/// The protocol that the client asks to switch to, if it may: one of `allowed`, with GET and without
+/// a body, since what follows the head must stay here until the 101.
+pub(super) fn wanted_upgrade(head: &RequestHead, allowed: &[String]) -> Option<String> {
+    let asks = head.version == Version::Http11
+        && head.method == Method::Get
+        && head.framing == dream_http::h1::Framing::None
+        && head.fields.has_token(Name::Connection, b"upgrade");
+    let wanted = head.fields.get(Name::Upgrade).filter(|_| asks)?;
+    let only_one = head.fields.get_all(Name::Upgrade).count() == 1;
+    let allowed = allowed
+        .iter()
+        .find(|protocol| protocol.as_bytes().eq_ignore_ascii_case(wanted))?;
+    only_one.then(|| allowed.clone())
+}
+
+/// Does the head that goes to the endpoint ask for a switch?
+pub(super) fn is_upgrade(fields: &Fields) -> bool {
+    fields.has(Name::Upgrade)
+}
+
+/// Makes the client's head ours.
+pub(super) fn prepare_request(request: &mut Request, trusted: &[IpNet], upgrade: bool) {
+    let fields = &mut request.head.fields;
+    let wants_trailers = fields.has_token(Name::Te, b"trailers");
+    remove_hop_by_hop(fields, upgrade);
+    // `Proxy` becomes HTTP_PROXY in CGI programs; names with `_` become those with `-` there.
+    fields.remove_where(|field| field.name == Name::Proxy || field.text.contains(&b'_'));
+    forwarded::overwrite(request, trusted);
+    let fields = &mut request.head.fields;
+    if wants_trailers {
+        append(fields, Name::Te, b"trailers");
+    }
+    append(fields, Name::Via, b"1.1 dreamserver");
+    fields.remove(Name::XRequestId);
+    append(fields, Name::XRequestId, request.id.as_str().as_bytes());
+    if !fields.has(Name::Host) {
+        let host = request.head.host().to_vec();
+        append(&mut request.head.fields, Name::Host, &host);
+    }
+}
+
+/// Makes the endpoint's head ours.
+pub(super) fn prepare_response(head: &mut ResponseHead, upgrade: Option<&str>) {
+    let switched = upgrade.is_some() && head.status == 101;
+    remove_hop_by_hop(&mut head.fields, switched);
+    append(&mut head.fields, Name::Via, b"1.1 dreamserver");
+}
+
+/// Removes what concerns one connection only: what `Connection` names, and the usual ones even where
+/// it does not (RFC 9110 §7.6.1).
+fn remove_hop_by_hop(fields: &mut Fields, keep_upgrade: bool) {
+    if fields.has(Name::Connection) {
+        let named: Vec<Vec<u8>> = fields
+            .get_all(Name::Connection)
+            .flat_map(|value| value.split(|&byte| byte == b','))
+            .map(|name| name.trim_ascii().to_vec())
+            .filter(|name| !may_not_be_named(name))
+            .collect();
+        for name in &named {
+            fields.remove_text(name);
+        }
+    }
+    fields.remove_where(|field| match field.name {
+        Name::Connection
+        | Name::ProxyConnection
+        | Name::KeepAlive
+        | Name::Te
+        | Name::Trailer
+        | Name::TransferEncoding
+        | Name::ProxyAuthenticate
+        | Name::ProxyAuthorization
+        | Name::AltSvc => true,
+        Name::Upgrade => !keep_upgrade,
+        _ => false,
+    });
+}
+
+/// `Connection: host` must not take away what the message means: such names are not obeyed.
+fn may_not_be_named(name: &[u8]) -> bool {
+    matches!(
+        Name::find(name),
+        Name::Host | Name::ContentLength | Name::ContentType | Name::Upgrade | Name::Authorization
+    )
+}
+
+/// Adds a field whose value is known to be clean: our own text, or text from a parsed head.
+pub(super) fn append(fields: &mut Fields, name: Name, value: &[u8]) {
+    let added = fields.append(name, value);
+    debug_assert!(added.is_ok(), "a clean value was refused");
+}

@@ -1,0 +1,337 @@
+//! The sending half of an HTTP/1.1 connection, whichever side we are on: encoded bytes, and the body behind them.
+//!
+//! A head and the first piece of its body leave in one system call; a body is never copied.
+
+use crate::exchange::{Body, BodyError, BodyHandle, FileBody};
+use crate::stream::Stream;
+use bytes::Buf;
+use dream_http::Fields;
+use dream_http::h1::{BodyEncoder, Framing, Misuse};
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::os::fd::AsFd;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::task::JoinHandle;
+
+/// How much of a file is sent between looks at whether it is in memory.
+const WINDOW: u64 = 512 * 1024;
+
+/// What is to be sent.
+///
+/// Invariant: `bytes[sent..]` go out first, then `announced` bytes of the body, then `tail`.
+pub struct Outbound {
+    bytes: Vec<u8>,
+    sent: usize,
+    announced: usize,
+    tail: Vec<u8>,
+    encoder: BodyEncoder,
+    ended: bool,
+    blocked: bool,
+    body_sent: u64,
+    total_sent: u64,
+    warm_until: u64,
+    warming: Option<JoinHandle<()>>,
+}
+
+/// Why sending stopped.
+#[derive(Debug)]
+pub enum OutboundError {
+    /// The connection broke.
+    Io(io::Error),
+    /// The body broke off.
+    Body(BodyError),
+    /// Our own code announced another body than it gave.
+    Misuse(Misuse),
+}
+
+impl Default for Outbound {
+    fn default() -> Outbound {
+        Outbound {
+            bytes: Vec::new(),
+            sent: 0,
+            announced: 0,
+            tail: Vec::new(),
+            encoder: BodyEncoder::new(Framing::None),
+            ended: false,
+            blocked: false,
+            body_sent: 0,
+            total_sent: 0,
+            warm_until: 0,
+            warming: None,
+        }
+    }
+}
+
+impl Outbound {
+    /// Where encoded bytes are added, to be sent before any body.
+    pub fn bytes(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// Begins a body behind the head that was just encoded.
+    pub fn begin_body(&mut self, framing: Framing) {
+        self.encoder = BodyEncoder::new(framing);
+        self.ended = false;
+        self.announced = 0;
+        self.body_sent = 0;
+        self.warm_until = 0;
+        self.tail.clear();
+    }
+
+    /// Does the socket take no more for now?
+    pub fn is_blocked(&self) -> bool {
+        self.blocked
+    }
+
+    /// Bytes of body that were sent.
+    pub fn body_sent(&self) -> u64 {
+        self.body_sent
+    }
+
+    /// Bytes of any kind that were ever sent, to see progress.
+    pub fn total_sent(&self) -> u64 {
+        self.total_sent
+    }
+
+    /// Forgets what was not sent.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.sent = 0;
+    }
+
+    /// Gives the memory back while nothing is to be sent.
+    pub fn rest(&mut self) {
+        self.clear();
+        self.bytes = Vec::new();
+        self.tail = Vec::new();
+    }
+
+    /// Sends the encoded bytes.
+    ///
+    /// # Errors
+    /// What the socket says.
+    pub fn poll_flush(
+        &mut self,
+        stream: &Stream,
+        more: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        while self.sent < self.bytes.len() {
+            let pieces = [IoSlice::new(&self.bytes[self.sent..])];
+            let written = stream.poll_write(&pieces, more, cx);
+            self.sent += ready!(self.note(written))?;
+        }
+        self.clear();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends the encoded bytes and the body, to its end.
+    ///
+    /// # Errors
+    /// [`OutboundError`]; the connection cannot be used further.
+    pub fn poll_body(
+        &mut self,
+        stream: &Stream,
+        body: &mut Body,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), OutboundError>> {
+        match body {
+            Body::Empty | Body::Tunnel(_) => {}
+            Body::Bytes(bytes) => {
+                while bytes.has_remaining() {
+                    let count = ready!(self.poll_piece(stream, bytes, None, cx))?;
+                    bytes.advance(count);
+                }
+            }
+            Body::File(file) => ready!(self.poll_file(stream, file, cx))?,
+            Body::Stream(handle) => ready!(self.poll_stream(stream, handle, cx))?,
+        }
+        if !self.ended {
+            self.end(None)?;
+        }
+        self.poll_flush(stream, false, cx).map_err(OutboundError::Io)
+    }
+
+    fn poll_stream(
+        &mut self,
+        stream: &Stream,
+        body: &mut BodyHandle,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), OutboundError>> {
+        loop {
+            match body.poll_ready(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(OutboundError::Body(error))),
+                // What is there goes out before we wait for more.
+                Poll::Pending => {
+                    ready!(self.poll_flush(stream, false, cx)).map_err(OutboundError::Io)?;
+                    return Poll::Pending;
+                }
+            }
+            let data = body.data();
+            if data.is_empty() {
+                return Poll::Ready(self.end(body.trailers()));
+            }
+            let last = body.remaining() == Some(data.len() as u64);
+            let trailers = last.then(|| body.trailers());
+            let count = ready!(self.poll_piece(stream, data, trailers, cx))?;
+            body.consume(count);
+        }
+    }
+
+    /// Sends some of `data` behind the encoded bytes, and what ends the body if it is the last of it
+    /// (then `last` holds the trailers); tells how much of the data was sent.
+    fn poll_piece(
+        &mut self,
+        stream: &Stream,
+        data: &[u8],
+        last: Option<Option<&Fields>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<usize, OutboundError>> {
+        if self.announced == 0 {
+            self.encoder
+                .data(data.len(), &mut self.bytes)
+                .map_err(OutboundError::Misuse)?;
+            self.announced = data.len();
+        }
+        let data = &data[..self.announced.min(data.len())];
+        if let Some(trailers) = last
+            && data.len() == self.announced
+            && !self.ended
+        {
+            self.encoder
+                .end(trailers, &mut self.tail)
+                .map_err(OutboundError::Misuse)?;
+            self.ended = true;
+        }
+        let pieces = [
+            IoSlice::new(&self.bytes[self.sent..]),
+            IoSlice::new(data),
+            IoSlice::new(&self.tail),
+        ];
+        let used = if self.tail.is_empty() { 2 } else { 3 };
+        let first = usize::from(self.sent == self.bytes.len());
+        let written = stream.poll_write(&pieces[first..used], false, cx);
+        let written = ready!(self.note(written)).map_err(OutboundError::Io)?;
+        Poll::Ready(Ok(self.account(written, data.len())))
+    }
+
+    /// Shares `written` out among the encoded bytes, the data and the tail; tells the data's share.
+    fn account(&mut self, written: usize, data: usize) -> usize {
+        let encoded = written.min(self.bytes.len() - self.sent);
+        self.sent += encoded;
+        let sent = (written - encoded).min(data);
+        self.announced -= sent;
+        self.body_sent += sent as u64;
+        if sent == data {
+            self.clear();
+            self.bytes.extend_from_slice(&self.tail[written - encoded - sent..]);
+            self.tail.clear();
+        }
+        sent
+    }
+
+    fn poll_file(
+        &mut self,
+        stream: &Stream,
+        body: &mut FileBody,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), OutboundError>> {
+        if self.announced == 0 && body.len > 0 && !self.ended {
+            let len = usize::try_from(body.len).unwrap_or(usize::MAX);
+            self.encoder.data(len, &mut self.bytes).map_err(OutboundError::Misuse)?;
+            self.announced = len;
+        }
+        ready!(self.poll_flush(stream, body.len > 0, cx)).map_err(OutboundError::Io)?;
+        while body.len > 0 {
+            let count = ready!(self.poll_warm(body, cx));
+            let sent = stream.poll_sendfile(body.file.as_fd(), body.offset, count, cx);
+            let sent = ready!(self.note(sent)).map_err(OutboundError::Io)?;
+            if sent == 0 {
+                // The file became shorter: what was announced can no longer be sent.
+                return Poll::Ready(Err(OutboundError::Misuse(Misuse::TooLittleBody)));
+            }
+            body.offset += sent as u64;
+            body.len -= sent as u64;
+            self.announced -= sent;
+            self.body_sent += sent as u64;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Waits until the next window of the file is in memory, so that sendfile never waits for a
+    /// disk; tells how much may be sent.
+    fn poll_warm(&mut self, body: &FileBody, cx: &mut Context<'_>) -> Poll<usize> {
+        if let Some(warming) = &mut self.warming {
+            // A read that failed shows again in sendfile, where it is reported.
+            let _ = ready!(Pin::new(warming).poll(cx));
+            self.warming = None;
+            self.warm_until = body.offset + body.len.min(WINDOW);
+        }
+        if body.offset >= self.warm_until {
+            let window = body.len.min(WINDOW);
+            if !is_in_memory(&body.file, body.offset, window) {
+                self.warming = warm(&body.file, body.offset, window);
+                if self.warming.is_some() {
+                    return self.poll_warm(body, cx);
+                }
+            }
+            self.warm_until = body.offset + window;
+        }
+        Poll::Ready((self.warm_until - body.offset).min(body.len) as usize)
+    }
+
+    fn end(&mut self, trailers: Option<&Fields>) -> Result<(), OutboundError> {
+        if !self.ended {
+            self.encoder
+                .end(trailers, &mut self.bytes)
+                .map_err(OutboundError::Misuse)?;
+            self.ended = true;
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.blocked = written.is_pending();
+        if let Poll::Ready(Ok(count)) = &written {
+            self.total_sent += *count as u64;
+        }
+        written
+    }
+}
+
+/// Are the first and the last byte of the window in memory? The kernel reads ahead in between.
+#[cfg(target_os = "linux")]
+fn is_in_memory(file: &File, offset: u64, len: u64) -> bool {
+    use rustix::io::{Errno, ReadWriteFlags, preadv2};
+    let there = |at: u64| {
+        let mut byte = [0];
+        let mut pieces = [io::IoSliceMut::new(&mut byte)];
+        let read = preadv2(file, &mut pieces, at, ReadWriteFlags::NOWAIT);
+        read != Err(Errno::AGAIN)
+    };
+    there(offset) && there(offset + len - 1)
+}
+
+/// Elsewhere there is no way to ask.
+#[cfg(not(target_os = "linux"))]
+fn is_in_memory(_: &File, _: u64, _: u64) -> bool {
+    true
+}
+
+/// Reads the window on the blocking pool; `None` if the file cannot be shared with it.
+fn warm(file: &File, offset: u64, len: u64) -> Option<JoinHandle<()>> {
+    let file = file.try_clone().ok()?;
+    Some(tokio::task::spawn_blocking(move || {
+        let mut scratch = vec![0; 64 * 1024];
+        let end = offset + len;
+        let mut at = offset;
+        while at < end {
+            match rustix::io::pread(&file, &mut scratch, at) {
+                Ok(count) if count > 0 => at += count as u64,
+                _ => break,
+            }
+        }
+    }))
+}

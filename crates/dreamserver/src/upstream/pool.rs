@@ -1,0 +1,128 @@
+//! The idle connections of one core, by endpoint.
+
+use super::{Connection, Endpoint, Failure, Upstream};
+use crate::limits::{Limits, Timeouts};
+use crate::time::{Clock, Timer};
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+/// Every connection of one core to endpoints that no exchange uses, and whose turn it is.
+pub struct Pools {
+    clock: Rc<Clock>,
+    options: RefCell<Options>,
+    idle: RefCell<Vec<Vec<Box<Connection>>>>,
+    turns: RefCell<Vec<usize>>,
+}
+
+/// The limits and time-outs that concern endpoints.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Options {
+    pub(super) pool: usize,
+    pub(super) response_head: usize,
+    pub(super) connect: Duration,
+    pub(super) idle: Duration,
+    pub(super) head: Duration,
+    pub(super) body: Duration,
+    pub(super) write: Duration,
+}
+
+impl Options {
+    fn new(limits: &Limits, timeouts: &Timeouts) -> Options {
+        Options {
+            pool: limits.pool,
+            response_head: limits.response_head,
+            connect: timeouts.connect,
+            idle: timeouts.pool,
+            head: timeouts.response_head,
+            body: timeouts.response_body,
+            write: timeouts.write,
+        }
+    }
+}
+
+impl Pools {
+    /// Empty pools.
+    pub fn new(clock: Rc<Clock>, limits: &Limits, timeouts: &Timeouts) -> Rc<Pools> {
+        Rc::new(Pools {
+            clock,
+            options: RefCell::new(Options::new(limits, timeouts)),
+            idle: RefCell::default(),
+            turns: RefCell::default(),
+        })
+    }
+
+    /// Goes by other limits from now on.
+    pub fn configure(&self, limits: &Limits, timeouts: &Timeouts) {
+        *self.options.borrow_mut() = Options::new(limits, timeouts);
+    }
+
+    /// The place in the group's list of the endpoint whose turn it is (round robin).
+    pub fn turn(&self, upstream: &Upstream) -> usize {
+        if upstream.endpoints.len() == 1 {
+            return 0;
+        }
+        let mut turns = self.turns.borrow_mut();
+        if turns.len() <= upstream.number {
+            turns.resize(upstream.number + 1, 0);
+        }
+        let turn = &mut turns[upstream.number];
+        *turn = (*turn + 1) % upstream.endpoints.len();
+        *turn
+    }
+
+    /// An idle connection to `endpoint`, the one used last; those that died meanwhile are dropped.
+    pub fn reuse(&self, endpoint: &Endpoint) -> Option<Box<Connection>> {
+        let mut idle = self.idle.borrow_mut();
+        let idle = idle.get_mut(endpoint.number)?;
+        let now = self.clock.elapsed();
+        std::iter::from_fn(|| idle.pop()).find(|connection| connection.is_alive(now))
+    }
+
+    /// A new connection to `endpoint`.
+    ///
+    /// # Errors
+    /// [`Failure::Connect`] or [`Failure::ConnectTimeout`].
+    pub async fn connect(self: &Rc<Self>, endpoint: &Endpoint) -> Result<Box<Connection>, Failure> {
+        let timer = Timer::new(&self.clock);
+        timer.set(self.options().connect);
+        let mut connect = pin!(super::connect::connect(&endpoint.address));
+        let stream = poll_fn(|cx| match connect.as_mut().poll(cx) {
+            Poll::Ready(result) => Poll::Ready(result.map_err(Failure::Connect)),
+            Poll::Pending => timer.poll(cx).map(|()| Err(Failure::ConnectTimeout)),
+        })
+        .await?;
+        Ok(Connection::new(stream, timer, self.clone(), endpoint.number))
+    }
+
+    /// Drops the idle connections whose time is over or whose endpoint closed them.
+    pub fn sweep(&self) {
+        let now = self.clock.elapsed();
+        for idle in self.idle.borrow_mut().iter_mut() {
+            idle.retain(|connection| connection.is_alive(now));
+        }
+    }
+
+    pub(super) fn options(&self) -> Options {
+        *self.options.borrow()
+    }
+
+    /// Keeps a connection for the next exchange.
+    pub(super) fn keep(&self, connection: Box<Connection>) {
+        let mut idle = self.idle.borrow_mut();
+        let number = connection.endpoint();
+        if idle.len() <= number {
+            idle.resize_with(number + 1, Vec::new);
+        }
+        if idle[number].len() < self.options().pool {
+            idle[number].push(connection);
+        }
+    }
+
+    pub(super) fn now(&self) -> Duration {
+        self.clock.elapsed()
+    }
+}
