@@ -6,12 +6,15 @@
 //! `log`, `options`, `stream`, `time`) is used by every room. A room imports rooms to its right and the shelf only.
 #![cfg(not(windows))]
 
+pub mod address;
 pub mod error;
 pub mod exchange;
 pub mod handler;
 pub mod inbound;
 pub mod limits;
+pub mod options;
 pub mod outbound;
+pub mod router;
 pub mod stream;
 pub mod time;
 pub mod upstream;
