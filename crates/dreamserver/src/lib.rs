@@ -12,6 +12,7 @@ pub mod exchange;
 pub mod handler;
 pub mod inbound;
 pub mod limits;
+pub mod log;
 pub mod options;
 pub mod outbound;
 pub mod router;

@@ -1,0 +1,70 @@
+//! What the server writes down: one access line an exchange, and the events of the server itself.
+//!
+//! Access lines never make a request wait. Each core formats into a buffer of its own ([`Sink`]); whole buffers go
+//! to one thread that owns the file ([`Writer`]). If the disk cannot follow, lines are dropped and counted, and the
+//! count is a line of its own once the disk is back. Events are few and go to standard error at once
+//! ([`init_events`]).
+//!
+//! No client can forge a line: `escape.rs` says what a value may look like.
+
+mod escape;
+mod events;
+mod file;
+mod record;
+mod writer;
+
+use std::path::PathBuf;
+
+pub use events::init_events;
+pub use record::Record;
+pub use writer::{Sink, Writer};
+
+/// Where access lines go, and what they look like.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where they go.
+    pub target: Target,
+    /// What they look like.
+    pub format: Format,
+    /// Whether the query is in them: it often holds what should not be kept.
+    pub query: bool,
+    /// Bytes of all log files together, at least [`Options::MIN_SIZE`].
+    pub max_size: u64,
+}
+
+impl Options {
+    /// Below this a file of the rotation could be smaller than one line with the largest head, all of it escaped.
+    pub const MIN_SIZE: u64 = 2 * 1024 * 1024;
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            target: Target::Stdout,
+            format: Format::Text,
+            query: true,
+            // Half a million to a million lines, and no small machine's disk is full because of them.
+            max_size: 200 * 1000 * 1000,
+        }
+    }
+}
+
+/// Where access lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Nowhere.
+    Off,
+    /// To standard output.
+    Stdout,
+    /// To a file that is rotated, and opened anew on SIGUSR1.
+    File(PathBuf),
+}
+
+/// What access lines look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// `[INFO] DREAM_SERVER REQUEST | name=value | …`, for people.
+    Text,
+    /// One JSON object a line with the same names, for programs.
+    Json,
+}
