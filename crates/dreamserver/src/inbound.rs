@@ -132,7 +132,9 @@ impl Inbound {
                 self.room_for_body();
                 let more = ready!(self.poll_fill(stream, LARGE, cx)).map_err(InboundError::Io)?;
                 if !more {
-                    self.decoder.end_of_input().map_err(InboundError::Rejected)?;
+                    self.decoder
+                        .end_of_input()
+                        .map_err(InboundError::Rejected)?;
                 }
             }
         }
@@ -179,7 +181,10 @@ impl Inbound {
 
     /// Large bodies are read in large pieces.
     fn room_for_body(&mut self) {
-        let large = self.decoder.remaining().is_none_or(|more| more > SMALL as u64);
+        let large = self
+            .decoder
+            .remaining()
+            .is_none_or(|more| more > SMALL as u64);
         let full = self.unread.end == self.bytes.len();
         if large && full && self.bytes.len() < LARGE {
             self.bytes.resize(LARGE, 0);

@@ -150,7 +150,8 @@ impl Outbound {
         if !self.ended {
             self.end(None)?;
         }
-        self.poll_flush(stream, false, cx).map_err(OutboundError::Io)
+        self.poll_flush(stream, false, cx)
+            .map_err(OutboundError::Io)
     }
 
     fn poll_stream(
@@ -226,7 +227,8 @@ impl Outbound {
         self.body_sent += sent as u64;
         if sent == data {
             self.clear();
-            self.bytes.extend_from_slice(&self.tail[written - encoded - sent..]);
+            self.bytes
+                .extend_from_slice(&self.tail[written - encoded - sent..]);
             self.tail.clear();
         }
         sent
@@ -240,7 +242,9 @@ impl Outbound {
     ) -> Poll<Result<(), OutboundError>> {
         if self.announced == 0 && body.len > 0 && !self.ended {
             let len = usize::try_from(body.len).unwrap_or(usize::MAX);
-            self.encoder.data(len, &mut self.bytes).map_err(OutboundError::Misuse)?;
+            self.encoder
+                .data(len, &mut self.bytes)
+                .map_err(OutboundError::Misuse)?;
             self.announced = len;
         }
         ready!(self.poll_flush(stream, body.len > 0, cx)).map_err(OutboundError::Io)?;

@@ -159,7 +159,10 @@ impl Stream {
 ///
 /// # Errors
 /// What the runtime says if it cannot watch another socket.
-#[allow(unsafe_code, reason = "the runtime has no safe way to watch a socket that it did not make")]
+#[allow(
+    unsafe_code,
+    reason = "the runtime has no safe way to watch a socket that it did not make"
+)]
 pub fn watch(socket: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` names the same open file description for as long as it lives, the
     // `AsyncFd` owns it from here on, and nothing takes it out again.

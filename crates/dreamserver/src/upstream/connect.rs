@@ -61,7 +61,10 @@ async fn connect_first(addresses: &[SocketAddr]) -> io::Result<Stream> {
     };
     loop {
         race.start_next();
-        #[allow(clippy::disallowed_methods, reason = "once per connection, where the coarse clock is too coarse")]
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "once per connection, where the coarse clock is too coarse"
+        )]
         let mut head_start = pin!(tokio::time::sleep(HEAD_START));
         let won = poll_fn(|cx| race.poll(head_start.as_mut(), cx)).await;
         match won {
@@ -133,7 +136,12 @@ fn begin(address: SocketAddr) -> io::Result<Stream> {
 #[cfg(target_os = "linux")]
 fn socket(family: AddressFamily) -> io::Result<std::os::fd::OwnedFd> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    Ok(rustix::net::socket_with(family, SocketType::STREAM, flags, None)?)
+    Ok(rustix::net::socket_with(
+        family,
+        SocketType::STREAM,
+        flags,
+        None,
+    )?)
 }
 
 #[cfg(not(target_os = "linux"))]

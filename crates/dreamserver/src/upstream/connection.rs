@@ -301,7 +301,9 @@ impl BodyStream for Connection {
                 {
                     self.timer.set(timeout);
                 }
-                self.timer.poll(cx).map(|()| Err(BodyError::EndpointTimeout))
+                self.timer
+                    .poll(cx)
+                    .map(|()| Err(BodyError::EndpointTimeout))
             }
         }
     }

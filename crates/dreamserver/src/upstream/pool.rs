@@ -95,7 +95,12 @@ impl Pools {
             Poll::Pending => timer.poll(cx).map(|()| Err(Failure::ConnectTimeout)),
         })
         .await?;
-        Ok(Connection::new(stream, timer, self.clone(), endpoint.number))
+        Ok(Connection::new(
+            stream,
+            timer,
+            self.clone(),
+            endpoint.number,
+        ))
     }
 
     /// Drops the idle connections whose time is over or whose endpoint closed them.

@@ -59,7 +59,11 @@ pub(super) fn overwrite(request: &mut Request, trusted: &[IpNet]) {
     append(fields, Name::XForwardedHost, &host);
     append(fields, Name::XForwardedPort, &port);
     append(fields, Name::XRealIp, real.to_string().as_bytes());
-    append(fields, Name::Forwarded, &forwarded(&addresses, &proto, &host));
+    append(
+        fields,
+        Name::Forwarded,
+        &forwarded(&addresses, &proto, &host),
+    );
 }
 
 /// What a trusted peer tells of the request it got.
@@ -104,7 +108,11 @@ fn chain(fields: &Fields) -> Vec<IpAddr> {
     } else {
         for_parameter
     };
-    let mut chain: Vec<IpAddr> = members.iter().rev().map_while(|member| parse(member)).collect();
+    let mut chain: Vec<IpAddr> = members
+        .iter()
+        .rev()
+        .map_while(|member| parse(member))
+        .collect();
     chain.reverse();
     chain
 }

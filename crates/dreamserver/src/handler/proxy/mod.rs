@@ -92,7 +92,8 @@ impl Proxy {
 
     fn refuse(&self, request: &mut Request) -> Option<Response> {
         if forward::hops(&request.head.fields) >= forward::MAX_HOPS {
-            let detail = "This request has passed through here too often: two proxies point at each other.";
+            let detail =
+                "This request has passed through here too often: two proxies point at each other.";
             return Some(error::page(508, request, detail));
         }
         let max = self.options.max_body?;
@@ -113,10 +114,16 @@ impl Proxy {
         upgrade: Option<&str>,
     ) -> Result<(ResponseHead, Box<Connection>, &'a Endpoint), (Failure, &'a Endpoint)> {
         let safe = matches!(request.head.method, Method::Get | Method::Head);
-        let mut left = if self.options.follow_redirects && safe { MAX_REDIRECTS } else { 0 };
+        let mut left = if self.options.follow_redirects && safe {
+            MAX_REDIRECTS
+        } else {
+            0
+        };
         loop {
             let (head, connection, endpoint) = self.try_endpoints(pools, request, upgrade).await?;
-            let target = (left > 0).then(|| redirects::target(request, &head, endpoint)).flatten();
+            let target = (left > 0)
+                .then(|| redirects::target(request, &head, endpoint))
+                .flatten();
             let Some(target) = target else {
                 return Ok((head, connection, endpoint));
             };
@@ -143,7 +150,8 @@ impl Proxy {
             match try_endpoint(pools, endpoint, request, upgrade).await {
                 Ok((head, connection)) => return Ok((head, connection, endpoint)),
                 Err(failure) => {
-                    let elsewhere = matches!(failure, Failure::Connect(_) | Failure::ConnectTimeout);
+                    let elsewhere =
+                        matches!(failure, Failure::Connect(_) | Failure::ConnectTimeout);
                     if !elsewhere || tried == endpoints.len() {
                         return Err((failure, endpoint));
                     }
@@ -166,7 +174,8 @@ impl Proxy {
                 Body::Tunnel(Box::new(connection.into_tunnel(self.options.tunnel_idle)))
             }
             Framing::Tunnel => {
-                let detail = "The server behind this one switched protocols without being asked to.";
+                let detail =
+                    "The server behind this one switched protocols without being asked to.";
                 tracing::warn!(endpoint = &*endpoint.label, "101 without an Upgrade");
                 return error::page(502, request, detail);
             }
@@ -193,7 +202,10 @@ async fn try_endpoint(
     upgrade: Option<&str>,
 ) -> Result<(ResponseHead, Box<Connection>), Failure> {
     let idempotent = request.head.method.is_idempotent();
-    if let Some(mut connection) = pools.reuse(endpoint).filter(|c| idempotent || !c.has_input()) {
+    if let Some(mut connection) = pools
+        .reuse(endpoint)
+        .filter(|c| idempotent || !c.has_input())
+    {
         match try_connection(&mut connection, request, upgrade).await {
             Ok(head) => return Ok((head, connection)),
             Err(Failure::Died(sent, error)) => {
@@ -247,9 +259,18 @@ fn trace(endpoint: &Endpoint, latency: Duration) -> EndpointTrace {
 fn answer_failure(failure: &Failure, request: &Request) -> Response {
     let (status, detail) = match failure {
         Failure::Connect(_) => (502, "The server behind this one cannot be reached."),
-        Failure::ConnectTimeout => (504, "The server behind this one did not accept the connection in time."),
-        Failure::Died(..) | Failure::Broken(_) => (502, "The server behind this one closed the connection without an answer."),
-        Failure::Rejected(_) => (502, "The server behind this one gave an answer that is not valid HTTP."),
+        Failure::ConnectTimeout => (
+            504,
+            "The server behind this one did not accept the connection in time.",
+        ),
+        Failure::Died(..) | Failure::Broken(_) => (
+            502,
+            "The server behind this one closed the connection without an answer.",
+        ),
+        Failure::Rejected(_) => (
+            502,
+            "The server behind this one gave an answer that is not valid HTTP.",
+        ),
         Failure::Timeout => (504, "The server behind this one did not answer in time."),
         Failure::Request(error) => return answer_body_error(error, request),
     };

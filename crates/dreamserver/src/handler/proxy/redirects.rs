@@ -44,7 +44,11 @@ impl Original {
 }
 
 /// Where the redirect leads, if it is one to the endpoint itself or to the host that was asked for.
-pub(super) fn target(request: &Request, head: &ResponseHead, endpoint: &Endpoint) -> Option<Target> {
+pub(super) fn target(
+    request: &Request,
+    head: &ResponseHead,
+    endpoint: &Endpoint,
+) -> Option<Target> {
     if !matches!(head.status, 301 | 302 | 303 | 307 | 308) {
         return None;
     }
