@@ -13,6 +13,8 @@ extern crate alloc;
 extern crate std;
 
 mod fields;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod h1;
 mod head;
 mod method;
