@@ -7,6 +7,8 @@
 #![cfg(not(windows))]
 
 pub mod address;
+pub mod cli;
+pub mod config;
 pub mod error;
 pub mod exchange;
 pub mod handler;
@@ -15,7 +17,10 @@ pub mod limits;
 pub mod log;
 pub mod options;
 pub mod outbound;
+pub mod pid_file;
 pub mod router;
+pub mod server;
 pub mod stream;
+pub mod template;
 pub mod time;
 pub mod upstream;

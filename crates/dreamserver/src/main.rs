@@ -1,3 +1,7 @@
 //! The `dreamserver` program: everything is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    dreamserver::cli::main()
+}

@@ -245,7 +245,13 @@ impl<T, K: Kind<T>> Kind<Vec<T>> for OneOrMany<K> {
     }
 
     fn read(item: &Item<'_>, problems: &mut Problems<'_>) -> Option<Vec<T>> {
-        Some(read_list::<K, T>(item, problems))
+        Some(match item.get_ref() {
+            DeValue::Array(items) => items
+                .iter()
+                .filter_map(|item| K::read(item, problems))
+                .collect(),
+            _ => K::read(item, problems).into_iter().collect(),
+        })
     }
 
     fn absent() -> Option<Vec<T>> {
@@ -254,17 +260,6 @@ impl<T, K: Kind<T>> Kind<Vec<T>> for OneOrMany<K> {
 
     fn schema() -> Json {
         json!({ "anyOf": [K::schema(), { "type": "array", "items": K::schema() }] })
-    }
-}
-
-/// Reads one value or a list of them; what is wrong is reported and left out.
-pub fn read_list<K: Kind<T>, T>(item: &Item<'_>, problems: &mut Problems<'_>) -> Vec<T> {
-    match item.get_ref() {
-        DeValue::Array(items) => items
-            .iter()
-            .filter_map(|item| K::read(item, problems))
-            .collect(),
-        _ => K::read(item, problems).into_iter().collect(),
     }
 }
 

@@ -10,7 +10,7 @@ mod suggest;
 
 pub use kinds::{
     Choice, Choices, Count, Endpoint, Flag, Listen, Map, Network, OneOrMany, Short, Shorthand,
-    Size, Table, Text, Time, read_list,
+    Size, Table, Text, Time,
 };
 pub use problems::{Problem, Problems};
 

@@ -92,7 +92,7 @@ impl<'a> Problems<'a> {
         let found = describe(item.get_ref());
         self.push(
             Problem::new(item.span(), format!("expected {}", K::expects()))
-                .label(format!("this is {found}")),
+                .label(format!("found {found}")),
         );
     }
 
@@ -185,7 +185,7 @@ fn unknown_key(
 
 fn describe(value: &DeValue<'_>) -> &'static str {
     match value {
-        DeValue::String(_) => "a text",
+        DeValue::String(_) => "other text",
         DeValue::Integer(_) => "a whole number",
         DeValue::Float(_) => "a number with a fraction",
         DeValue::Boolean(_) => "true or false",

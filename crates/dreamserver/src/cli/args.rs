@@ -1,0 +1,115 @@
+//! The arguments, and the help that teaches them.
+
+use crate::address::{EndpointAddress, ListenAddress};
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+use std::path::PathBuf;
+
+/// The front door of a machine: a web server for folders and a reverse proxy for programs.
+///
+/// Without a configuration file it serves the folder `staticfiles` on port 8080.
+#[derive(Debug, Parser)]
+#[command(name = "dreamserver", version, after_help = EXAMPLES, max_term_width = 100)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    pub(super) shared: Shared,
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Shared {
+    /// The configuration file [default: ./dreamserver.toml, else /etc/dreamserver/dreamserver.toml]
+    #[arg(long, short, global = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Listen here instead of where the file says; may be repeated. Such as :8080 or 127.0.0.1:80
+    #[arg(long, short, global = true, value_name = "ADDRESS")]
+    pub(super) listen: Vec<ListenAddress>,
+    /// Where the server writes its process number, for `reload` [default: one for each configuration file]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) pid_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Serve what the configuration file says (this is what no command means)
+    Run,
+    /// Serve a folder, without a configuration file
+    #[command(after_help = "Example:\n  dreamserver files ./public --listen :3000")]
+    Files {
+        /// The folder
+        #[arg(default_value = ".", value_name = "DIR")]
+        folder: PathBuf,
+    },
+    /// Pass all requests to a program on another port, without a configuration file
+    #[command(
+        after_help = "Examples:\n  dreamserver proxy 5665\n  dreamserver proxy --listen :80 10.0.0.1:80 10.0.0.2:80\n  dreamserver proxy unix:/run/app.sock"
+    )]
+    Proxy {
+        /// Where to: a port of this machine, host:port, http://host:port or unix:/path; of several, each gets its turn
+        #[arg(required = true)]
+        to: Vec<EndpointAddress>,
+    },
+    /// Tell everything that is wrong with the configuration file; exits with 2 if something is
+    Check,
+    /// Show what goes where, in the order in which it is tried
+    Routes,
+    /// Make the running server read its configuration file again, without losing a connection
+    Reload,
+    /// Print the completions for a shell
+    #[command(
+        after_help = "Example:\n  dreamserver completions bash > ~/.local/share/bash-completion/completions/dreamserver"
+    )]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    #[command(after_help = "Example:\n  dreamserver man > ~/.local/share/man/man1/dreamserver.1")]
+    Man,
+    /// Print the reference of the configuration file, in Markdown
+    #[command(hide = true)]
+    Reference,
+    /// Print the JSON Schema of the configuration file
+    #[command(hide = true)]
+    Schema,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  dreamserver                          serve ./dreamserver.toml, or else the folder staticfiles
+  dreamserver files ./public           serve a folder
+  dreamserver proxy 5665               put a program on port 5665 behind port 8080
+  dreamserver --listen :80 proxy 5665  the same on port 80
+  dreamserver check                    is the configuration right?
+
+A configuration file, dreamserver.toml:
+  [sites.\"example.com\"]
+  proxy = \"localhost:5665\"
+
+  [sites.\"static.example.com\"]
+  files = \"/var/www/static\"
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_stand_before_or_behind_the_command() {
+        for line in [
+            ["dreamserver", "--listen", ":1", "proxy", "5665"],
+            ["dreamserver", "proxy", "--listen", ":1", "5665"],
+            ["dreamserver", "proxy", "5665", "--listen", ":1"],
+        ] {
+            let arguments = Arguments::try_parse_from(line).unwrap();
+            assert_eq!(arguments.shared.listen, [ListenAddress::Any(1)]);
+        }
+    }
+}

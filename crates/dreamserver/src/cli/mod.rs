@@ -1,0 +1,159 @@
+//! The command line: from arguments to a plan, and the commands that need no server.
+
+mod args;
+mod plan;
+mod routes;
+
+pub use plan::{Base, Overrides, Plan};
+
+use crate::{config, pid_file};
+use args::{Arguments, Command};
+use clap::{CommandFactory, Parser};
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Does what the arguments of the process say; gives its exit code: 0 for success, 1 for a failure at
+/// run time, 2 for wrong arguments or a wrong configuration.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let shared = arguments.shared;
+    match arguments.command.unwrap_or(Command::Run) {
+        Command::Run => serve(Base::of_file(shared.config.as_deref()), shared),
+        Command::Files { folder } => serve_without_file(Base::Files(folder), shared),
+        Command::Proxy { to } => serve_without_file(Base::Proxy(to), shared),
+        Command::Check => check(shared),
+        Command::Routes => list_routes(shared),
+        Command::Reload => reload(shared),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "dreamserver", &mut script);
+            print(&script)
+        }
+        Command::Man => man_page(),
+        Command::Reference => print(config::reference::markdown().as_bytes()),
+        Command::Schema => print(config::reference::schema().as_bytes()),
+    }
+}
+
+fn serve(base: Base, shared: args::Shared) -> ExitCode {
+    match plan(base, shared) {
+        Ok(plan) => crate::server::run(plan),
+        Err(code) => code,
+    }
+}
+
+fn serve_without_file(base: Base, shared: args::Shared) -> ExitCode {
+    match shared.config {
+        None => serve(base, shared),
+        Some(_) => {
+            let _ = fail(
+                "this command takes no configuration file: leave out --config, or write the route there",
+            );
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn check(shared: args::Shared) -> ExitCode {
+    let plan = match plan(Base::of_file(shared.config.as_deref()), shared) {
+        Ok(plan) => plan,
+        Err(code) => return code,
+    };
+    let sites = plan.config.sites.len();
+    let routes: usize = plan.config.sites.iter().map(|site| site.routes.len()).sum();
+    let message = match plan.base.file() {
+        Some(file) => format!(
+            "{} is fine: sites: {sites}, routes: {routes}\n",
+            file.display()
+        ),
+        None => "there is no configuration file; the folder staticfiles would be served\n".into(),
+    };
+    print(message.as_bytes())
+}
+
+fn list_routes(shared: args::Shared) -> ExitCode {
+    match plan(Base::of_file(shared.config.as_deref()), shared) {
+        Ok(plan) => print(routes::list(&plan.config).as_bytes()),
+        Err(code) => code,
+    }
+}
+
+fn reload(shared: args::Shared) -> ExitCode {
+    let file = config::find(shared.config.as_deref());
+    // A wrong configuration is shown here, where a person looks, and not only in the server's log.
+    if let Err(errors) = file.as_deref().map(config::load).transpose() {
+        report(&errors);
+        return ExitCode::from(USAGE);
+    }
+    let path = shared
+        .pid_file
+        .unwrap_or_else(|| pid_file::usual_path(file.as_deref()));
+    match pid_file::reload(&path) {
+        Ok(pid) => {
+            print(format!("told process {pid} to read its configuration again\n").as_bytes())
+        }
+        Err(reason) => fail(&format!(
+            "{reason} (looked at {})\nstart one with `{}`, or name its file with --pid-file",
+            path.display(),
+            start_command(shared.config),
+        )),
+    }
+}
+
+fn start_command(config: Option<PathBuf>) -> String {
+    match config {
+        Some(path) => format!("dreamserver --config {}", path.display()),
+        None => "dreamserver".into(),
+    }
+}
+
+fn plan(base: Base, shared: args::Shared) -> Result<Plan, ExitCode> {
+    let overrides = Overrides {
+        listen: shared.listen,
+    };
+    Plan::new(base, overrides, shared.pid_file).map_err(|errors| {
+        report(&errors);
+        ExitCode::from(USAGE)
+    })
+}
+
+fn man_page() -> ExitCode {
+    let mut page = Vec::new();
+    match clap_mangen::Man::new(Arguments::command()).render(&mut page) {
+        Ok(()) => print(&page),
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+fn report(errors: &config::Errors) {
+    let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let count = match errors.count() {
+        1 => "1 error".to_owned(),
+        count => format!("{count} errors"),
+    };
+    // Nobody is left to tell if standard error is closed.
+    let _ = writeln!(
+        io::stderr(),
+        "{}\n\ndreamserver: {count} in the configuration",
+        errors.render(colours)
+    );
+}
+
+/// Prints to standard output. A reader that left early, such as `head`, is no failure.
+fn print(bytes: &[u8]) -> ExitCode {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+fn fail(message: &str) -> ExitCode {
+    let _ = writeln!(io::stderr(), "dreamserver: {message}");
+    ExitCode::FAILURE
+}
+
+/// The exit code for wrong arguments and a wrong configuration, which clap uses too.
+const USAGE: u8 = 2;

@@ -1,0 +1,107 @@
+//! What to serve: where the configuration comes from, and the flags that win over it.
+
+use crate::address::{EndpointAddress, ListenAddress};
+use crate::config::{self, Config, Errors};
+use crate::pid_file;
+use std::path::{Path, PathBuf};
+
+/// What the arguments ask for. Can be made again from the same arguments, which is a reload.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What to do now.
+    pub config: Config,
+    /// Where that comes from.
+    pub base: Base,
+    /// The flags that win over it.
+    pub overrides: Overrides,
+    /// Where to write the process number.
+    pub pid_file: PathBuf,
+}
+
+/// Where a configuration comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Base {
+    /// This file.
+    File(PathBuf),
+    /// No file was there: zero configuration.
+    Nothing,
+    /// `dreamserver files DIR`.
+    Files(PathBuf),
+    /// `dreamserver proxy TO…`.
+    Proxy(Vec<EndpointAddress>),
+}
+
+/// Flags that win over the file.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// Where to listen; empty if the file decides.
+    pub listen: Vec<ListenAddress>,
+}
+
+impl Base {
+    /// The file that was asked for, else the first known one that is there.
+    pub fn of_file(explicit: Option<&Path>) -> Base {
+        config::find(explicit).map_or(Base::Nothing, Base::File)
+    }
+
+    /// The configuration file, if it comes from one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Base::File(path) => Some(path),
+            Base::Nothing | Base::Files(_) | Base::Proxy(_) => None,
+        }
+    }
+
+    fn config(&self) -> Result<Config, Errors> {
+        match self {
+            Base::File(path) => config::load(path),
+            Base::Nothing => Ok(Config::default()),
+            Base::Files(folder) => Ok(Config::files(folder)),
+            Base::Proxy(endpoints) => Ok(Config::proxy(endpoints.clone())),
+        }
+    }
+}
+
+impl Plan {
+    /// The plan for these arguments.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file.
+    pub fn new(
+        base: Base,
+        overrides: Overrides,
+        pid_file: Option<PathBuf>,
+    ) -> Result<Plan, Errors> {
+        let mut config = base.config()?;
+        overrides.apply(&mut config);
+        let pid_file = pid_file.unwrap_or_else(|| pid_file::usual_path(base.file()));
+        Ok(Plan {
+            config,
+            base,
+            overrides,
+            pid_file,
+        })
+    }
+
+    /// What the same arguments ask for now. A server that was started without a file uses one that has
+    /// appeared since.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file.
+    pub fn reload(&self) -> Result<Config, Errors> {
+        let mut config = match &self.base {
+            Base::Nothing => Base::of_file(None).config()?,
+            base => base.config()?,
+        };
+        self.overrides.apply(&mut config);
+        Ok(config)
+    }
+}
+
+impl Overrides {
+    fn apply(&self, config: &mut Config) {
+        if !self.listen.is_empty() {
+            config.listen = self.listen.clone();
+        }
+    }
+}

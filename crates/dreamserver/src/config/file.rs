@@ -1,0 +1,247 @@
+//! What may be written in `dreamserver.toml`: every table, every key, its default and its reason.
+
+use super::{LogFormat, LogLevel};
+use crate::address::{EndpointAddress, ListenAddress};
+use crate::limits::{Limits, Timeouts};
+use crate::options::{
+    Choice, Count, Endpoint, Flag, Item, Kind, Listen, Located, Map, Network, OneOrMany, Problems,
+    Short, Shorthand, Size, Table, Text, options,
+};
+use ipnet::IpNet;
+use serde_json::{Value as Json, json};
+use toml::de::DeValue;
+
+/// Names with texts, and where they stand.
+pub(super) type Names = Vec<(Located<String>, Located<String>)>;
+
+options! {
+    /// Everything is optional. Without a site, the folder `staticfiles` is served.
+    pub struct FileTable in "the file" {
+        /// Where to listen, and whom to believe.
+        pub listen: ListenTable as Short = {},
+        /// Bounds on what peers may ask for.
+        pub limits: Limits as Table = {},
+        /// Bounds on how long peers may take.
+        pub timeouts: Timeouts as Table = {},
+        /// What is written down, and where.
+        pub log: LogTable as Table = {},
+        /// What is served, by host: `[sites."example.com"]`, `[sites."*.example.com"]` for all names below, `[sites."*"]` for
+        /// every other host. The most specific host wins. Once there is a site, hosts that have none get 404.
+        pub sites: Vec<(Located<String>, Located<SiteTable>)> as Map<Table> = none,
+    }
+
+    /// Where to listen. `listen = ":8080"` and `listen = [":80", "10.0.0.1:8080"]` are short for `addresses`.
+    pub struct ListenTable in "[listen]" {
+        /// `":8080"` listens on every address, IPv4 and IPv6; port 0 lets the system choose. 8080 needs no privileges.
+        pub addresses: Located<Vec<ListenAddress>> as OneOrMany<Listen> = ":8080",
+        /// Proxies in front of this server: their `X-Forwarded-*` and `Forwarded` fields are believed, and connections from
+        /// them are not counted. By default nobody is believed, loopback neither, because anyone can send these fields.
+        pub trusted_proxies: Vec<IpNet> as OneOrMany<Network> = [],
+    }
+
+    /// What is written down.
+    pub struct LogTable in "[log]" {
+        /// One line a request: to `"stdout"`, `"off"`, or to the file of this path; `true` means `/var/log/dreamserver/access.log`.
+        pub access: Located<AccessTarget> as Access = "stdout",
+        /// `"text"` for people, `"json"` for programs.
+        pub format: LogFormat as Choice = "text",
+        /// Whether the line holds the query; switch it off where queries carry secrets.
+        pub query: bool as Flag = true,
+        /// All files of the access log together; the oldest lines go first. At least 2 MiB. No small disk is full because of it.
+        pub max_size: Located<u64> as Size = "200 MB",
+        /// Which events of the server itself are written to standard error.
+        pub level: LogLevel as Choice = "info",
+    }
+
+    /// A site is a set of hosts. Its own `proxy`, `files`, `redirect` or `respond` is its route `/*`; what else it says
+    /// holds for all of its routes, unless a route says otherwise.
+    pub struct SiteTable in "[sites.\"…\"]" {
+        /// Other hosts of the same site.
+        pub hosts: Vec<Located<String>> as OneOrMany<Text> = [],
+        /// See the routes.
+        pub proxy: Option<Located<Vec<EndpointAddress>>> as OneOrMany<Endpoint> = none,
+        /// See the routes.
+        pub files: Option<Located<FilesTable>> as Short = none,
+        /// See the routes.
+        pub redirect: Option<Located<RedirectTable>> as Short = none,
+        /// See the routes.
+        pub respond: Option<Located<RespondTable>> as Short = none,
+        /// Changes to fields, before those of a route on the way in and after them on the way out.
+        pub headers: Option<HeadersTable> as Table = none,
+        /// See the routes.
+        pub max_body: Option<u64> as Size = none,
+        /// See the routes.
+        pub follow_redirects: Option<Located<bool>> as Flag = none,
+        /// See the routes.
+        pub rewrite_redirects: Option<Located<bool>> as Flag = none,
+        /// See the routes.
+        pub upgrade: Option<Located<Vec<String>>> as OneOrMany<Text> = none,
+        /// The routes, in any order: the most specific path wins, and of one path the route that asks for more fields, then
+        /// the one that names methods.
+        pub routes: Vec<Located<RouteTable>> as OneOrMany<Table> = [],
+    }
+
+    /// A route matches requests and says what answers them: exactly one of `proxy`, `files`, `redirect` and `respond`.
+    pub struct RouteTable in "[[sites.\"…\".routes]]" {
+        /// `"/v1"` is this path, `"/v1/*"` is `/v1/` and all below, `{name}` stands for one segment.
+        pub path: Located<String> as Text = "/*",
+        /// Methods that the route takes, such as `"GET"`, which includes HEAD; all if none is named.
+        pub methods: Vec<Located<String>> as OneOrMany<Text> = [],
+        /// Fields that the request must have, with exactly this value; `"*"` means any.
+        pub fields: Names as Map<Text> = none,
+        /// Whole segments at the front of the path that are taken away before the handler sees it, such as `"/v1"`.
+        pub strip: Option<Located<String>> as Text = none,
+        /// Endpoints to pass requests to. `"5665"` is short for `"localhost:5665"`; of several, each gets its turn.
+        pub proxy: Option<Located<Vec<EndpointAddress>>> as OneOrMany<Endpoint> = none,
+        /// A folder to serve.
+        pub files: Option<Located<FilesTable>> as Short = none,
+        /// Another place to send clients to.
+        pub redirect: Option<Located<RedirectTable>> as Short = none,
+        /// A fixed response.
+        pub respond: Option<Located<RespondTable>> as Short = none,
+        /// Changes to fields.
+        pub headers: Option<HeadersTable> as Table = none,
+        /// Bytes of a request body → 413, before the endpoint is contacted; `limits.max_body` if it says nothing.
+        pub max_body: Option<u64> as Size = none,
+        /// Follow redirects of an endpoint to itself here, for GET and HEAD, instead of passing them on. Off by default: clients
+        /// expect to see them.
+        pub follow_redirects: Option<Located<bool>> as Flag = none,
+        /// Make redirects that name the endpoint's own address name ours. On by default: clients cannot reach that address.
+        pub rewrite_redirects: Option<Located<bool>> as Flag = none,
+        /// Protocols that a client may switch to; `["websocket"]` by default, since others let requests pass unseen.
+        pub upgrade: Option<Located<Vec<String>>> as OneOrMany<Text> = none,
+    }
+
+    /// A folder. A text is short for `root`.
+    pub struct FilesTable in "files" {
+        /// The folder; a relative path starts at the folder of the configuration file.
+        pub root: Option<Located<String>> as Text = none,
+        /// The file that stands for a folder; of several, the first that is there.
+        pub index: Vec<Located<String>> as OneOrMany<Text> = "index.html",
+        /// Whether files whose names begin with a dot are served. Off by default: `.git` and `.env` hold secrets. `.well-known` always is.
+        pub hidden: bool as Flag = false,
+    }
+
+    /// Another place. A text is short for `to`.
+    pub struct RedirectTable in "redirect" {
+        /// The place. `{host}`, `{path}` and `{query}` stand for those of the request; behind `{path}` the query is kept
+        /// where the text has none.
+        pub to: Option<Located<String>> as Text = none,
+        /// 301, 302, 303, 307 or 308. 308 keeps the method, and browsers remember it.
+        pub status: Located<u16> as Count = 308,
+    }
+
+    /// A fixed response. A text is short for `body`.
+    pub struct RespondTable in "respond" {
+        /// The status, 200 to 599.
+        pub status: Located<u16> as Count = 200,
+        /// The body.
+        pub body: Located<String> as Text = "",
+        /// The type of the body.
+        pub content_type: Located<String> as Text = "text/plain; charset=utf-8",
+    }
+
+    /// Changes to fields.
+    pub struct HeadersTable in "headers" {
+        /// On the way in.
+        pub request: FieldsTable as Table = {},
+        /// On the way out.
+        pub response: FieldsTable as Table = {},
+    }
+
+    /// Changes in this order: remove, set, add. Fields that frame a message belong to the protocol and stay as they are.
+    pub struct FieldsTable in "headers.request, headers.response" {
+        /// Fields to remove.
+        pub remove: Vec<Located<String>> as OneOrMany<Text> = [],
+        /// Fields that take the place of all with their name: `set = { X-Served-By = "dream" }`.
+        pub set: Names as Map<Text> = none,
+        /// Fields to add to those that are there.
+        pub add: Names as Map<Text> = none,
+    }
+}
+
+impl Shorthand for ListenTable {
+    fn expects() -> String {
+        <OneOrMany<Listen> as Kind<Vec<ListenAddress>>>::expects()
+    }
+
+    fn read_short(item: &Item<'_>, problems: &mut Problems<'_>) -> Option<ListenTable> {
+        Some(ListenTable {
+            addresses: OneOrMany::<Listen>::read(item, problems)?,
+            ..ListenTable::default()
+        })
+    }
+
+    fn schema() -> Json {
+        <OneOrMany<Listen> as Kind<Vec<ListenAddress>>>::schema()
+    }
+}
+
+/// A table whose shorter way is the text of one of its options.
+macro_rules! text_for {
+    ($Table:ident, $option:ident, $text:ident => $value:expr) => {
+        impl Shorthand for $Table {
+            fn expects() -> String {
+                format!("a text for `{}`", stringify!($option))
+            }
+
+            fn read_short(item: &Item<'_>, problems: &mut Problems<'_>) -> Option<$Table> {
+                if item.get_ref().as_str().is_none() {
+                    problems.mismatch::<Short, $Table>(item);
+                    return None;
+                }
+                let $text = <Text as Kind<Located<String>>>::read(item, problems)?;
+                Some($Table {
+                    $option: $value,
+                    ..$Table::default()
+                })
+            }
+
+            fn schema() -> Json {
+                json!({ "type": "string" })
+            }
+        }
+    };
+}
+
+text_for!(FilesTable, root, text => Some(text));
+text_for!(RedirectTable, to, text => Some(text));
+text_for!(RespondTable, body, text => text);
+
+/// Where the access log goes, as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum AccessTarget {
+    Off,
+    Stdout,
+    UsualFile,
+    File(String),
+}
+
+/// `"stdout"`, `"off"`, a path, `true` or `false`.
+pub(super) struct Access;
+
+impl Kind<AccessTarget> for Access {
+    fn expects() -> String {
+        "`\"stdout\"`, `\"off\"`, a path, `true` or `false`".into()
+    }
+
+    fn read(item: &Item<'_>, problems: &mut Problems<'_>) -> Option<AccessTarget> {
+        match item.get_ref() {
+            DeValue::Boolean(true) => Some(AccessTarget::UsualFile),
+            DeValue::Boolean(false) => Some(AccessTarget::Off),
+            DeValue::String(_) => Some(match problems.text(item)? {
+                word if word == "off" => AccessTarget::Off,
+                word if word == "stdout" => AccessTarget::Stdout,
+                path => AccessTarget::File(path),
+            }),
+            _ => {
+                problems.mismatch::<Access, AccessTarget>(item);
+                None
+            }
+        }
+    }
+
+    fn schema() -> Json {
+        json!({ "type": ["string", "boolean"] })
+    }
+}

@@ -1,0 +1,631 @@
+//! From what is written to what is meant: the tables become a [`Config`], and what makes no sense is reported.
+
+use super::file::{
+    AccessTarget, FieldsTable, FileTable, FilesTable, HeadersTable, LogTable, Names, RedirectTable,
+    RespondTable, RouteTable, SiteTable,
+};
+use super::{
+    AccessLog, Config, Errors, FieldEdits, FilesConfig, HandlerConfig, HeaderEdits, LogOptions,
+    MiddlewareConfig, ProxyConfig, RedirectConfig, RespondConfig, RouteConfig, Site, Strip,
+};
+use crate::address::EndpointAddress;
+use crate::options::{Located, Options, Problem, Problems};
+use crate::router::{
+    Conflict, FieldMatch, HostPattern, InvalidHost, InvalidPath, Matcher, MethodSet, PathPattern,
+    SiteRoutes, Table,
+};
+use dream_http::{Fields, Name, ResponseHead};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use toml::de::DeTable;
+
+/// The configuration that `source` says; relative paths start at the folder of `path`.
+pub(super) fn parse(source: &str, path: &Path) -> Result<Config, Errors> {
+    let (table, syntax) = DeTable::parse_recoverable(source);
+    let mut table = table.into_inner();
+    let mut problems = Problems::new(source);
+    refuse_later_tables(&mut table, &mut problems);
+    let file = FileTable::read(&table, &mut problems);
+    let mut meaning = Meaning {
+        folder: path.parent().unwrap_or(Path::new("")),
+        problems,
+    };
+    let config = meaning.config(file);
+    let problems = with_syntax(syntax, meaning.problems.into_sorted(), source);
+    match problems.is_empty() {
+        true => Ok(config),
+        false => Err(Errors::new(path, source, problems)),
+    }
+}
+
+/// Tables that are planned: using one now must not look as if it worked.
+fn refuse_later_tables(table: &mut DeTable<'_>, problems: &mut Problems<'_>) {
+    for name in ["control", "tls", "acme"] {
+        if let Some((key, _)) = table.remove_entry(name) {
+            problems.push(
+                Problem::new(key.span(), format!("`{name}` comes in a later version"))
+                    .label("not available yet")
+                    .help("take it out for now"),
+            );
+        }
+    }
+}
+
+/// Syntax errors first; where the text could not be read, what follows from guessing at it is left out.
+fn with_syntax(syntax: Vec<toml::de::Error>, found: Vec<Problem>, source: &str) -> Vec<Problem> {
+    let Some(first) = syntax.iter().filter_map(toml::de::Error::span).next() else {
+        return found;
+    };
+    let certain = source[..source.floor_char_boundary(first.start)].rfind('\n');
+    let mut problems: Vec<Problem> = found
+        .into_iter()
+        .filter(|problem| certain.is_some_and(|line| problem.span.end <= line))
+        .collect();
+    problems.extend(syntax.into_iter().map(|error| {
+        let span = error.span().unwrap_or_default();
+        Problem::new(span, error.message())
+    }));
+    problems
+}
+
+/// The tables on their way to a configuration.
+struct Meaning<'a> {
+    folder: &'a Path,
+    problems: Problems<'a>,
+}
+
+impl Meaning<'_> {
+    fn config(&mut self, file: FileTable) -> Config {
+        self.check_log(&file.log);
+        let addresses = &file.listen.addresses;
+        if addresses.value.is_empty() && addresses.clean {
+            self.problem(&addresses.span, "`listen` names no address");
+        }
+        let sites = self.sites(&file.sites);
+        let mut config = file.into_config();
+        if let AccessLog::File(path) = &mut config.log.access {
+            *path = self.folder.join(&path);
+        }
+        config.sites = sites;
+        if config.sites.is_empty() {
+            config.sites = Config::default().sites;
+        }
+        config
+    }
+
+    fn check_log(&mut self, log: &LogTable) {
+        if log.max_size.value < SMALLEST_LOG {
+            self.problems.push(
+                Problem::new(log.max_size.span.clone(), "the log is too small")
+                    .help("2 MiB is the least that holds a few of the longest lines"),
+            );
+        }
+        if log.access.value == AccessTarget::File(String::new()) {
+            self.problem(&log.access.span, "the path of the access log is empty");
+        }
+    }
+
+    fn sites(&mut self, tables: &[(Located<String>, Located<SiteTable>)]) -> Vec<Site> {
+        let mut sites = Vec::new();
+        let mut places = Vec::new();
+        for (name, table) in tables {
+            let (site, place) = self.site(name, table);
+            sites.push(site);
+            places.push(place);
+        }
+        self.check_conflicts(&sites, &places);
+        sites
+    }
+
+    fn site(&mut self, name: &Located<String>, table: &Located<SiteTable>) -> (Site, SitePlace) {
+        let mut place = SitePlace::default();
+        let mut site = Site {
+            hosts: Vec::new(),
+            routes: Vec::new(),
+        };
+        for host in [name].into_iter().chain(&table.value.hosts) {
+            if let Some(pattern) = self.host(host) {
+                site.hosts.push(pattern);
+                place.hosts.push(host.span.clone());
+            }
+        }
+        let headers = table.value.headers.as_ref();
+        let shared = headers.map(|headers| self.headers(headers));
+        for (span, mut route) in self.routes(name, table) {
+            let shared = shared.clone().map(MiddlewareConfig::Headers);
+            route.chain.splice(..0, shared);
+            site.routes.push(route);
+            place.routes.push(span);
+        }
+        (site, place)
+    }
+
+    fn host(&mut self, host: &Located<String>) -> Option<HostPattern> {
+        let parsed = host.value.parse();
+        parsed
+            .map_err(|InvalidHost { message, help }| {
+                let problem = Problem::new(host.span.clone(), message);
+                self.problems.push(problem.label("not a host").help(help));
+            })
+            .ok()
+    }
+
+    /// The routes of a site, its own `/*` first, and where each stands.
+    fn routes(
+        &mut self,
+        name: &Located<String>,
+        site: &Located<SiteTable>,
+    ) -> Vec<(Range<usize>, RouteConfig)> {
+        let table = &site.value;
+        let own = table.own_route();
+        let has_own = own.handlers().next().is_some();
+        let mut routes = Vec::new();
+        if has_own {
+            let span = own.handlers().next().map(|(_, span)| span.clone());
+            let route = self.route(&own, span.as_ref().unwrap_or(&name.span), site, true);
+            routes.extend(route.map(|route| (span.unwrap_or_default(), route)));
+        }
+        for route in &table.routes {
+            let config = self.route(&route.value, &route.span, site, route.clean);
+            routes.extend(config.map(|config| (route.span.clone(), config)));
+        }
+        if !has_own && table.routes.is_empty() && site.clean {
+            self.problems.push(
+                Problem::new(name.span.clone(), "the site serves nothing")
+                    .help("give it `proxy`, `files`, `redirect`, `respond` or `routes`"),
+            );
+        }
+        routes
+    }
+
+    fn route(
+        &mut self,
+        route: &RouteTable,
+        span: &Range<usize>,
+        site: &Located<SiteTable>,
+        clean: bool,
+    ) -> Option<RouteConfig> {
+        let matcher = self.matcher(route);
+        let strip = self.strip(route, matcher.as_ref());
+        let headers = route.headers.as_ref().map(|table| self.headers(table));
+        let handler = self.handler(route, span, &site.value, clean);
+        Some(RouteConfig {
+            matcher: matcher?,
+            strip,
+            max_body: route.max_body.or(site.value.max_body),
+            chain: headers.map(MiddlewareConfig::Headers).into_iter().collect(),
+            handler: handler?,
+        })
+    }
+
+    fn matcher(&mut self, route: &RouteTable) -> Option<Matcher> {
+        let path = self.path(&route.path);
+        let mut methods = MethodSet::EMPTY;
+        for name in &route.methods {
+            match MethodSet::method(&name.value) {
+                Some(method) => methods = methods.with(method),
+                None => self.problems.push(
+                    Problem::new(
+                        name.span.clone(),
+                        format!("unknown method `{}`", name.value),
+                    )
+                    .help("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH, in capitals"),
+                ),
+            }
+        }
+        let mut fields = Vec::new();
+        for (name, value) in &route.fields {
+            self.check_field(name, value);
+            let value = (value.value != "*").then_some(value.value.as_str());
+            fields.push(FieldMatch::new(&name.value, value));
+        }
+        Some(Matcher {
+            path: path?,
+            methods: (!methods.is_empty()).then_some(methods),
+            fields,
+        })
+    }
+
+    fn path(&mut self, path: &Located<String>) -> Option<PathPattern> {
+        let parsed = path.value.parse();
+        parsed
+            .map_err(|InvalidPath { message, help }| {
+                let problem = Problem::new(path.span.clone(), message);
+                self.problems.push(problem.help(help));
+            })
+            .ok()
+    }
+
+    fn strip(&mut self, route: &RouteTable, matcher: Option<&Matcher>) -> Option<Strip> {
+        let written = route.strip.as_ref()?;
+        let prefix = written.value.trim_end_matches('/');
+        if prefix.is_empty() || !prefix.starts_with('/') {
+            let problem = Problem::new(written.span.clone(), "`strip` begins with `/` and a name");
+            self.problems.push(problem.help("write `strip = \"/v1\"`"));
+            return None;
+        }
+        if !matcher?.path.is_below(prefix) {
+            let message = format!("paths of this route do not begin with `{prefix}`");
+            self.problems.push(
+                Problem::new(written.span.clone(), message)
+                    .also(route.path.span.clone(), "the path")
+                    .help("`strip` takes whole segments, which stand at the front of `path`"),
+            );
+            return None;
+        }
+        Some(Strip(prefix.to_owned()))
+    }
+
+    fn handler(
+        &mut self,
+        route: &RouteTable,
+        span: &Range<usize>,
+        site: &SiteTable,
+        clean: bool,
+    ) -> Option<HandlerConfig> {
+        let handlers: Vec<(&str, &Range<usize>)> = route.handlers().collect();
+        match handlers[..] {
+            [] if clean => self.problems.push(
+                Problem::new(span.clone(), "the route has no handler")
+                    .help("give it one of `proxy`, `files`, `redirect`, `respond`"),
+            ),
+            [(first, at), (second, span), ..] => self.problems.push(
+                Problem::new(
+                    span.clone(),
+                    format!("`{first}` and `{second}` cannot both answer"),
+                )
+                .also(at.clone(), format!("`{first}` stands here"))
+                .help("a route has one handler; write a second route for the other"),
+            ),
+            _ => {}
+        }
+        if route.proxy.is_none() {
+            self.check_proxy_options(route);
+        }
+        let proxy = route.proxy.as_ref().map(|to| self.proxy(to, route, site));
+        let files = route.files.as_ref().map(|table| self.files(table));
+        let redirect = route.redirect.as_ref().map(|table| self.redirect(table));
+        let respond = route.respond.as_ref().map(|table| self.respond(table));
+        proxy.or(files).or(redirect).or(respond).flatten()
+    }
+
+    fn check_proxy_options(&mut self, route: &RouteTable) {
+        let follow = route.follow_redirects.as_ref().map(|option| &option.span);
+        let rewrite = route.rewrite_redirects.as_ref().map(|option| &option.span);
+        let upgrade = route.upgrade.as_ref().map(|option| &option.span);
+        for span in [follow, rewrite, upgrade].into_iter().flatten() {
+            self.problem(span, "this option needs a `proxy` in the same route");
+        }
+    }
+
+    fn proxy(
+        &mut self,
+        to: &Located<Vec<EndpointAddress>>,
+        route: &RouteTable,
+        site: &SiteTable,
+    ) -> Option<HandlerConfig> {
+        let mut proxy = route.with_defaults_of(site).proxy_config();
+        for endpoint in &to.value {
+            if proxy.endpoints.contains(endpoint) {
+                let message = format!("the endpoint `{endpoint}` is named twice");
+                self.problem(&to.span, message);
+            }
+            proxy.endpoints.push(endpoint.clone());
+        }
+        if to.value.is_empty() && to.clean {
+            self.problem(&to.span, "`proxy` names no endpoint");
+        }
+        Some(HandlerConfig::Proxy(proxy))
+    }
+
+    fn files(&mut self, table: &Located<FilesTable>) -> Option<HandlerConfig> {
+        for index in &table.value.index {
+            if index.value.is_empty() || index.value.contains(['/', '\0']) {
+                self.problem(&index.span, "an index is the name of one file");
+            }
+        }
+        let Some(root) = &table.value.root else {
+            if table.clean {
+                self.problem(&table.span, "`files` needs a `root`");
+            }
+            return None;
+        };
+        if root.value.is_empty() || root.value.contains('\0') {
+            self.problem(&root.span, "this is not the path of a folder");
+        }
+        let mut files = table.value.clone().into_config();
+        files.root = self.folder.join(&root.value);
+        Some(HandlerConfig::Files(files))
+    }
+
+    fn redirect(&mut self, table: &Located<RedirectTable>) -> Option<HandlerConfig> {
+        let status = &table.value.status;
+        if !matches!(status.value, 301 | 302 | 303 | 307 | 308) {
+            let problem = Problem::new(
+                status.span.clone(),
+                format!("{} is not the status of a redirect", status.value),
+            );
+            self.problems.push(problem.help(
+                "301 and 302 may change the method, 303 makes it GET, 307 and 308 keep it; 301 and 308 are for good",
+            ));
+        }
+        let Some(to) = &table.value.to else {
+            if table.clean {
+                self.problem(&table.span, "`redirect` needs a `to`");
+            }
+            return None;
+        };
+        match to.value.parse() {
+            Ok(to) => Some(HandlerConfig::Redirect(RedirectConfig {
+                to,
+                status: status.value,
+            })),
+            Err(message) => {
+                self.problem(&to.span, message);
+                None
+            }
+        }
+    }
+
+    fn respond(&mut self, table: &Located<RespondTable>) -> Option<HandlerConfig> {
+        let RespondTable {
+            status,
+            body,
+            content_type,
+        } = &table.value;
+        if !(200..=599).contains(&status.value) {
+            let message = format!("{} is not the status of a response", status.value);
+            let problem = Problem::new(status.span.clone(), message);
+            self.problems.push(problem.help("use 200 to 599"));
+        }
+        let no_body = status.value >= 200
+            && !ResponseHead::may_have_body(status.value, dream_http::Method::Get);
+        if no_body && !body.value.is_empty() {
+            let message = format!("a response with status {} has no body", status.value);
+            self.problem(&body.span, message);
+        }
+        let type_fits = Fields::new().append(Name::ContentType, content_type.value.as_bytes());
+        if type_fits.is_err() {
+            self.problem(&content_type.span, "this cannot stand in a field");
+        }
+        Some(HandlerConfig::Respond(RespondConfig {
+            status: status.value,
+            body: body.value.clone(),
+            content_type: content_type.value.clone(),
+        }))
+    }
+
+    fn headers(&mut self, headers: &HeadersTable) -> HeaderEdits {
+        HeaderEdits {
+            request: self.edits(&headers.request),
+            response: self.edits(&headers.response),
+        }
+    }
+
+    fn edits(&mut self, table: &FieldsTable) -> FieldEdits {
+        for name in &table.remove {
+            self.check_edit(name, "");
+        }
+        for (name, value) in table.set.iter().chain(&table.add) {
+            self.check_edit(name, &value.value);
+        }
+        let pairs = |names: &Names| {
+            names
+                .iter()
+                .map(|(name, value)| (name.value.clone(), value.value.clone()))
+                .collect()
+        };
+        FieldEdits {
+            remove: table.remove.iter().map(|name| name.value.clone()).collect(),
+            set: pairs(&table.set),
+            add: pairs(&table.add),
+        }
+    }
+
+    fn check_edit(&mut self, name: &Located<String>, value: &str) {
+        let known = Name::find(name.value.as_bytes());
+        if PROTOCOL_FIELDS.contains(&known) {
+            let message = format!("`{}` belongs to the protocol", name.value);
+            let problem = Problem::new(name.span.clone(), message);
+            self.problems
+                .push(problem.help("it frames the message and cannot be changed"));
+        }
+        if !may_be_sent(&name.value, value) {
+            self.problem(&name.span, NOT_A_FIELD);
+        }
+    }
+
+    fn check_field(&mut self, name: &Located<String>, value: &Located<String>) {
+        if !may_be_sent(&name.value, &value.value) {
+            self.problem(&name.span, NOT_A_FIELD);
+        }
+    }
+
+    /// Lets the router itself say what clashes, so that start and check cannot disagree.
+    fn check_conflicts(&mut self, sites: &[Site], places: &[SitePlace]) {
+        let routes = |site: &Site| {
+            let matchers = site.routes.iter().map(|route| (route.matcher.clone(), ()));
+            SiteRoutes {
+                hosts: site.hosts.clone(),
+                routes: matchers.collect(),
+            }
+        };
+        let conflicts = Table::build(sites.iter().map(routes).collect())
+            .err()
+            .unwrap_or_default();
+        for conflict in conflicts {
+            self.problems.push(explain(&conflict, sites, places));
+        }
+    }
+
+    fn problem(&mut self, span: &Range<usize>, message: impl Into<String>) {
+        self.problems.push(Problem::new(span.clone(), message));
+    }
+}
+
+/// Where the parts of a site stand in the file.
+#[derive(Default)]
+struct SitePlace {
+    hosts: Vec<Range<usize>>,
+    routes: Vec<Range<usize>>,
+}
+
+fn explain(conflict: &Conflict, sites: &[Site], places: &[SitePlace]) -> Problem {
+    match conflict {
+        Conflict::Host {
+            host,
+            first,
+            second,
+        } => {
+            let span = |site: usize| {
+                let place = sites[site].hosts.iter().position(|other| other == host);
+                places[site].hosts[place.unwrap_or_default()].clone()
+            };
+            Problem::new(span(*second), format!("two sites answer for `{host}`"))
+                .also(span(*first), "the first one")
+                .help("put their routes into one site")
+        }
+        Conflict::Route {
+            site,
+            first,
+            second,
+        } => {
+            let path = &sites[*site].routes[*second].matcher.path;
+            let span = |route: &usize| places[*site].routes[*route].clone();
+            Problem::new(
+                span(second),
+                format!("two routes match the same requests to `{path}`"),
+            )
+            .also(span(first), "the first one")
+            .help("give them different paths, methods or fields")
+        }
+    }
+}
+
+impl FileTable {
+    /// All but the sites, which take checks.
+    pub(super) fn into_config(self) -> Config {
+        Config {
+            listen: self.listen.addresses.value,
+            trusted_proxies: self.listen.trusted_proxies,
+            limits: self.limits,
+            timeouts: self.timeouts,
+            log: self.log.into_options(),
+            sites: Vec::new(),
+        }
+    }
+}
+
+impl LogTable {
+    fn into_options(self) -> LogOptions {
+        LogOptions {
+            access: match self.access.value {
+                AccessTarget::Off => AccessLog::Off,
+                AccessTarget::Stdout => AccessLog::Stdout,
+                AccessTarget::UsualFile => AccessLog::File(PathBuf::from(USUAL_LOG)),
+                AccessTarget::File(path) => AccessLog::File(PathBuf::from(path)),
+            },
+            format: self.format,
+            query: self.query,
+            max_size: self.max_size.value,
+            level: self.level,
+        }
+    }
+}
+
+impl FilesTable {
+    pub(super) fn into_config(self) -> FilesConfig {
+        FilesConfig {
+            root: self.root.map(|root| root.value).unwrap_or_default().into(),
+            index: self.index.into_iter().map(|name| name.value).collect(),
+            hidden: self.hidden,
+        }
+    }
+}
+
+impl SiteTable {
+    /// What the site itself says, as its route `/*`.
+    fn own_route(&self) -> RouteTable {
+        RouteTable {
+            proxy: self.proxy.clone(),
+            files: self.files.clone(),
+            redirect: self.redirect.clone(),
+            respond: self.respond.clone(),
+            ..RouteTable::default()
+        }
+    }
+}
+
+impl RouteTable {
+    /// The handlers that are written, and where; a route should have one.
+    fn handlers(&self) -> impl Iterator<Item = (&'static str, &Range<usize>)> {
+        let proxy = self.proxy.as_ref().map(|option| &option.span);
+        let files = self.files.as_ref().map(|option| &option.span);
+        let redirect = self.redirect.as_ref().map(|option| &option.span);
+        let respond = self.respond.as_ref().map(|option| &option.span);
+        [
+            ("proxy", proxy),
+            ("files", files),
+            ("redirect", redirect),
+            ("respond", respond),
+        ]
+        .into_iter()
+        .filter_map(|(name, span)| Some((name, span?)))
+    }
+
+    /// The route with what its site says where it says nothing itself.
+    fn with_defaults_of(&self, site: &SiteTable) -> RouteTable {
+        let follow = self.follow_redirects.as_ref();
+        let rewrite = self.rewrite_redirects.as_ref();
+        let upgrade = self.upgrade.as_ref();
+        RouteTable {
+            follow_redirects: follow.or(site.follow_redirects.as_ref()).cloned(),
+            rewrite_redirects: rewrite.or(site.rewrite_redirects.as_ref()).cloned(),
+            upgrade: upgrade.or(site.upgrade.as_ref()).cloned(),
+            ..RouteTable::default()
+        }
+    }
+
+    /// How its proxy behaves, without the endpoints.
+    pub(super) fn proxy_config(&self) -> ProxyConfig {
+        let value = |option: &Option<Located<bool>>| option.as_ref().map(|option| option.value);
+        let upgrade = self.upgrade.as_ref().map(|option| option.value.as_slice());
+        ProxyConfig {
+            endpoints: Vec::new(),
+            follow_redirects: value(&self.follow_redirects).unwrap_or(false),
+            rewrite_redirects: value(&self.rewrite_redirects).unwrap_or(true),
+            upgrade: match upgrade {
+                Some(names) => names.iter().map(|name| name.to_lowercase()).collect(),
+                None => vec!["websocket".to_owned()],
+            },
+        }
+    }
+}
+
+/// May the field be sent (RFC 9110 §5)?
+fn may_be_sent(name: &str, value: &str) -> bool {
+    Fields::new()
+        .append_text(name.as_bytes(), value.as_bytes())
+        .is_ok()
+}
+
+const NOT_A_FIELD: &str = "this is not a field: a name is made of letters, digits and hyphens, a value has no control characters";
+
+/// Fields that only the protocol writes (RFC 9110 §7.6.1, RFC 9112 §6).
+const PROTOCOL_FIELDS: [Name; 9] = [
+    Name::Connection,
+    Name::ContentLength,
+    Name::Expect,
+    Name::KeepAlive,
+    Name::ProxyConnection,
+    Name::Te,
+    Name::Trailer,
+    Name::TransferEncoding,
+    Name::Upgrade,
+];
+
+/// Where the access log goes if it is only switched on.
+const USUAL_LOG: &str = "/var/log/dreamserver/access.log";
+
+/// Below this, one file of the rotation could be smaller than one line.
+const SMALLEST_LOG: u64 = 2 * 1024 * 1024;

@@ -1,0 +1,294 @@
+//! The configuration: from `dreamserver.toml` to plain data, or to every error at once.
+//!
+//! Three steps: `file.rs` says what may be written and reads it, `meaning.rs` turns that into what the server
+//! does, `report.rs` shows what is wrong. Nothing here is looked at while a request is served.
+
+mod file;
+mod meaning;
+pub mod reference;
+mod report;
+#[cfg(test)]
+mod tests;
+
+pub use report::Errors;
+
+use crate::address::{EndpointAddress, ListenAddress};
+use crate::limits::{Limits, Timeouts};
+use crate::options::Choices;
+use crate::router::{HostPattern, Matcher, PathPattern};
+use crate::template::Template;
+use ipnet::IpNet;
+use std::path::{Path, PathBuf};
+
+/// All that the server was told to do.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: Vec<ListenAddress>,
+    /// Peers whose word on the client's address is taken.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Bounds on what peers may ask for.
+    pub limits: Limits,
+    /// Bounds on how long peers may take.
+    pub timeouts: Timeouts,
+    /// What is written down.
+    pub log: LogOptions,
+    /// What is served.
+    pub sites: Vec<Site>,
+}
+
+/// What is written down, where, and how.
+#[derive(Clone, Debug)]
+pub struct LogOptions {
+    /// Where a line for each request goes.
+    pub access: AccessLog,
+    /// How it is written.
+    pub format: LogFormat,
+    /// Whether it holds the query.
+    pub query: bool,
+    /// Bytes of all files of the access log together.
+    pub max_size: u64,
+    /// Which events of the server are written to standard error.
+    pub level: LogLevel,
+}
+
+/// Where a line for each request goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessLog {
+    /// Nowhere.
+    Off,
+    /// To standard output.
+    Stdout,
+    /// To this file.
+    File(PathBuf),
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Choices for LogFormat {
+    const CHOICES: &'static [(&'static str, LogFormat)] =
+        &[("text", LogFormat::Text), ("json", LogFormat::Json)];
+}
+
+/// The least important events that are still written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each variant is the level it names")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl Choices for LogLevel {
+    const CHOICES: &'static [(&'static str, LogLevel)] = &[
+        ("error", LogLevel::Error),
+        ("warn", LogLevel::Warn),
+        ("info", LogLevel::Info),
+        ("debug", LogLevel::Debug),
+        ("trace", LogLevel::Trace),
+    ];
+}
+
+/// A set of hosts and what is served there.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// The hosts.
+    pub hosts: Vec<HostPattern>,
+    /// The routes, in the order of the file.
+    pub routes: Vec<RouteConfig>,
+}
+
+/// Matcher, middleware chain and handler.
+#[derive(Clone, Debug)]
+pub struct RouteConfig {
+    /// Which requests it is for.
+    pub matcher: Matcher,
+    /// The prefix that the handler does not see; the matcher guarantees that the path begins with it.
+    pub strip: Option<Strip>,
+    /// Bytes of a request body → 413; `limits.max_body` if it says nothing.
+    pub max_body: Option<u64>,
+    /// What requests pass on the way in, and responses in reverse order on the way out.
+    pub chain: Vec<MiddlewareConfig>,
+    /// What answers.
+    pub handler: HandlerConfig,
+}
+
+/// A prefix of whole path segments, such as `/v1`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Strip(String);
+
+impl Strip {
+    /// The path without the prefix; never empty.
+    pub fn apply<'a>(&self, path: &'a [u8]) -> &'a [u8] {
+        match path.strip_prefix(self.0.as_bytes()) {
+            Some([]) => b"/",
+            Some(rest @ [b'/', ..]) => rest,
+            _ => path,
+        }
+    }
+
+    /// The prefix.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// One station between router and handler.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MiddlewareConfig {
+    /// Changes fields.
+    Headers(HeaderEdits),
+}
+
+/// Changes to the fields of requests and responses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeaderEdits {
+    /// On the way in.
+    pub request: FieldEdits,
+    /// On the way out.
+    pub response: FieldEdits,
+}
+
+/// Changes to a list of fields, done in this order: remove, set, add.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FieldEdits {
+    /// Names of fields to remove.
+    pub remove: Vec<String>,
+    /// Fields that take the place of all with their name.
+    pub set: Vec<(String, String)>,
+    /// Fields to add to those that are there.
+    pub add: Vec<(String, String)>,
+}
+
+/// What answers a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HandlerConfig {
+    /// A folder.
+    Files(FilesConfig),
+    /// Endpoints.
+    Proxy(ProxyConfig),
+    /// Another place.
+    Redirect(RedirectConfig),
+    /// A fixed response.
+    Respond(RespondConfig),
+}
+
+/// A folder to serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilesConfig {
+    /// The folder; relative paths of a file were made absolute by the folder of the file.
+    pub root: PathBuf,
+    /// The file that stands for a folder, the first that is there.
+    pub index: Vec<String>,
+    /// Whether files whose name begins with a dot are served.
+    pub hidden: bool,
+}
+
+/// Endpoints to pass requests to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyConfig {
+    /// The endpoints; at least one, none twice.
+    pub endpoints: Vec<EndpointAddress>,
+    /// Whether redirects of an endpoint to itself are followed here, for GET and HEAD.
+    pub follow_redirects: bool,
+    /// Whether redirects that name the endpoint's own address are made to name ours.
+    pub rewrite_redirects: bool,
+    /// The protocols that a client may switch to, in lower case.
+    pub upgrade: Vec<String>,
+}
+
+/// Another place to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedirectConfig {
+    /// The place.
+    pub to: Template,
+    /// 301, 302, 303, 307 or 308.
+    pub status: u16,
+}
+
+/// A fixed response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RespondConfig {
+    /// The status, 200 to 599.
+    pub status: u16,
+    /// The body; empty where the status allows none.
+    pub body: String,
+    /// The type of the body.
+    pub content_type: String,
+}
+
+/// Zero configuration: port 8080 on every address serves the folder `staticfiles`.
+impl Default for Config {
+    fn default() -> Config {
+        Config::files("staticfiles")
+    }
+}
+
+impl Config {
+    /// One folder on every host.
+    pub fn files(root: impl Into<PathBuf>) -> Config {
+        let mut files = file::FilesTable::default().into_config();
+        files.root = root.into();
+        Config::serving(HandlerConfig::Files(files))
+    }
+
+    /// Endpoints behind every host.
+    pub fn proxy(endpoints: Vec<EndpointAddress>) -> Config {
+        let mut proxy = file::RouteTable::default().proxy_config();
+        proxy.endpoints = endpoints;
+        Config::serving(HandlerConfig::Proxy(proxy))
+    }
+
+    fn serving(handler: HandlerConfig) -> Config {
+        let route = RouteConfig {
+            matcher: Matcher::path(PathPattern::all()),
+            strip: None,
+            max_body: None,
+            chain: Vec::new(),
+            handler,
+        };
+        Config {
+            sites: vec![Site {
+                hosts: vec![HostPattern::Any],
+                routes: vec![route],
+            }],
+            ..file::FileTable::default().into_config()
+        }
+    }
+
+    /// The configuration that `source` says, as if it stood in the file `path`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse(source: &str, path: &Path) -> Result<Config, Errors> {
+        meaning::parse(source, path)
+    }
+}
+
+/// The configuration of a file.
+///
+/// # Errors
+/// Everything that is wrong with it, or why it cannot be read.
+pub fn load(path: &Path) -> Result<Config, Errors> {
+    let source = std::fs::read(path).map_err(|error| Errors::unreadable(path, &error))?;
+    let source = String::from_utf8(source).map_err(|error| Errors::not_text(path, &error))?;
+    Config::parse(&source, path)
+}
+
+/// The configuration file to use: the one that was asked for, else the first that is there.
+pub fn find(explicit: Option<&Path>) -> Option<PathBuf> {
+    let known = || PLACES.iter().map(PathBuf::from).find(|path| path.exists());
+    explicit.map(Path::to_owned).or_else(known)
+}
+
+/// Where a configuration file is looked for.
+pub const PLACES: [&str; 2] = ["dreamserver.toml", "/etc/dreamserver/dreamserver.toml"];
