@@ -1,0 +1,80 @@
+//! What the head of an answer says about a file, made once and copied for each answer.
+
+use dream_http::{Fields, Name, ResponseHead};
+use std::time::SystemTime;
+
+use super::conditional::Validators;
+use super::identity::Identity;
+use super::mime::content_type;
+
+/// The head that announces a whole file, and the parts that other answers need.
+pub(super) struct Description {
+    /// The head of the 200.
+    pub(super) whole: ResponseHead,
+    etag: String,
+    modified: SystemTime,
+}
+
+impl Description {
+    /// Describes the file that is called `name`.
+    pub(super) fn new(name: &[u8], identity: &Identity, wall: SystemTime) -> Description {
+        let etag = identity.etag();
+        let modified = identity.last_modified(wall);
+        let mut whole = ResponseHead::new(200);
+        let fields = &mut whole.fields;
+        put(fields, Name::ContentType, content_type(name).as_bytes());
+        put(fields, Name::Etag, etag.as_bytes());
+        let date = httpdate::fmt_http_date(modified);
+        put(fields, Name::LastModified, date.as_bytes());
+        put(fields, Name::AcceptRanges, b"bytes");
+        put(fields, Name::XContentTypeOptions, b"nosniff");
+        Description {
+            whole,
+            etag,
+            modified,
+        }
+    }
+
+    /// What preconditions are compared with.
+    pub(super) fn validators(&self) -> Validators<'_> {
+        Validators {
+            etag: self.etag.as_bytes(),
+            modified: self.modified,
+        }
+    }
+
+    /// The head of the 206 for the bytes `first` to `last` of `size`.
+    pub(super) fn part(&self, first: u64, last: u64, size: u64) -> ResponseHead {
+        let mut head = self.whole.clone();
+        head.set_status(206);
+        let range = format!("bytes {first}-{last}/{size}");
+        put(&mut head.fields, Name::ContentRange, range.as_bytes());
+        head
+    }
+
+    /// The head of the 304: only what a cache needs to know its copy again (RFC 9110 §15.4.5).
+    pub(super) fn not_modified(&self) -> ResponseHead {
+        let mut head = ResponseHead::new(304);
+        put(&mut head.fields, Name::Etag, self.etag.as_bytes());
+        head
+    }
+
+    /// The head under which the file stands in for another one, as an error page does: without what invites to ask for it again.
+    pub(super) fn stand_in(&self, status: u16) -> ResponseHead {
+        let mut head = self.whole.clone();
+        head.set_status(status);
+        head.fields.remove_where(|field| {
+            matches!(
+                field.name,
+                Name::Etag | Name::LastModified | Name::AcceptRanges
+            )
+        });
+        head
+    }
+}
+
+/// Adds a field whose value is made here, of digits, names and tags that may stand in one.
+pub(super) fn put(fields: &mut Fields, name: Name, value: &[u8]) {
+    let added = fields.append(name, value);
+    debug_assert!(added.is_ok(), "{name:?} cannot be {value:?}");
+}

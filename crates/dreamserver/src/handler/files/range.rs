@@ -1,0 +1,138 @@
+//! Which part of a file a request asks for (RFC 9110 §14).
+//!
+//! Single ranges only: a server may ignore the field (RFC 9110 §14.2), so several ranges are answered with the whole.
+
+use std::ops::Range;
+
+/// What of the file is to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it, with 200.
+    Whole,
+    /// These bytes, with 206. Invariant: not empty, and within the file.
+    Bytes(Range<u64>),
+    /// Nothing, with 416: the range begins behind the end.
+    Unsatisfiable,
+}
+
+/// The part of a file of `len` bytes that the value of a `Range` field asks for. A unit that is not known and a value
+/// that breaks the grammar are ignored (RFC 9110 §14.2).
+pub fn parse_range(value: &[u8], len: u64) -> Part {
+    let Some((unit, set)) = split_at_byte(value, b'=') else {
+        return Part::Whole;
+    };
+    // RFC 9110 §14.1: range units are case-insensitive.
+    if !unit.eq_ignore_ascii_case(b"bytes") || set.contains(&b',') {
+        return Part::Whole;
+    }
+    let Some((first, last)) = split_at_byte(set.trim_ascii(), b'-') else {
+        return Part::Whole;
+    };
+    match (first, last) {
+        (b"", suffix) => match number(suffix) {
+            Some(suffix) => last_bytes(suffix, len),
+            None => Part::Whole,
+        },
+        (first, b"") => match number(first) {
+            Some(first) => between(first, u64::MAX, len),
+            None => Part::Whole,
+        },
+        (first, last) => match (number(first), number(last)) {
+            // RFC 9110 §14.1.1: a last position before the first one makes the range invalid.
+            (Some(first), Some(last)) if first <= last => between(first, last, len),
+            _ => Part::Whole,
+        },
+    }
+}
+
+/// RFC 9110 §14.1.2: a suffix longer than the file means all of it.
+fn last_bytes(suffix: u64, len: u64) -> Part {
+    match (suffix, len) {
+        (0, _) => Part::Unsatisfiable,
+        // An empty file satisfies any suffix, but `Content-Range` cannot say so.
+        (_, 0) => Part::Whole,
+        _ => Part::Bytes(len.saturating_sub(suffix)..len),
+    }
+}
+
+fn between(first: u64, last: u64, len: u64) -> Part {
+    if first < len {
+        Part::Bytes(first..last.saturating_add(1).min(len))
+    } else {
+        Part::Unsatisfiable
+    }
+}
+
+/// Digits only; a number that does not fit is behind the end of every file.
+fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0u64, |value, &digit| {
+        let digit = char::from(digit).to_digit(10)?;
+        Some(value.saturating_mul(10).saturating_add(u64::from(digit)))
+    })
+}
+
+fn split_at_byte(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
+    let at = memchr::memchr(byte, text)?;
+    Some((&text[..at], &text[at + 1..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_table() {
+        use Part::{Bytes, Unsatisfiable, Whole};
+        for (value, len, part) in [
+            ("bytes=0-499", 1000, Bytes(0..500)),
+            ("bytes=500-999", 1000, Bytes(500..1000)),
+            ("bytes=500-9999", 1000, Bytes(500..1000)),
+            ("bytes=0-0", 1000, Bytes(0..1)),
+            ("bytes=-1", 1000, Bytes(999..1000)),
+            ("bytes=-2000", 1000, Bytes(0..1000)),
+            ("bytes=9-", 10, Bytes(9..10)),
+            ("BYTES=1-2", 10, Bytes(1..3)),
+            ("bytes= 1-2 ", 10, Bytes(1..3)),
+            ("bytes=0-18446744073709551615", 10, Bytes(0..10)),
+            ("bytes=0-99999999999999999999999", 10, Bytes(0..10)),
+            ("bytes=10-", 10, Unsatisfiable),
+            ("bytes=10-20", 10, Unsatisfiable),
+            ("bytes=-0", 10, Unsatisfiable),
+            ("bytes=0-", 0, Unsatisfiable),
+            ("bytes=-5", 0, Whole),
+            ("bytes=99999999999999999999999-", 10, Unsatisfiable),
+            ("bytes=2-1", 10, Whole),
+            ("bytes=", 10, Whole),
+            ("bytes=-", 10, Whole),
+            ("bytes=--1", 10, Whole),
+            ("bytes=+1-2", 10, Whole),
+            ("bytes=a-b", 10, Whole),
+            ("bytes=1 - 2", 10, Whole),
+            ("bytes=0x1-2", 10, Whole),
+            ("bytes 0-1", 10, Whole),
+            ("lines=0-1", 10, Whole),
+            ("", 10, Whole),
+            ("bytes=0-1,3-4", 10, Whole),
+        ] {
+            assert_eq!(parse_range(value.as_bytes(), len), part, "{value} of {len}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_part_is_within_the_file(value in "bytes=[0-9]{0,21}-[0-9]{0,21}", len in any::<u64>()) {
+            if let Part::Bytes(part) = parse_range(value.as_bytes(), len) {
+                prop_assert!(part.start < part.end && part.end <= len);
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_survived(value in proptest::collection::vec(any::<u8>(), 0..32), len in any::<u64>()) {
+            parse_range(&value, len);
+        }
+    }
+}
