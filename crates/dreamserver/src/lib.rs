@@ -15,6 +15,7 @@ pub mod handler;
 pub mod inbound;
 pub mod limits;
 pub mod log;
+pub mod middleware;
 pub mod options;
 pub mod outbound;
 pub mod pid_file;
