@@ -18,11 +18,11 @@ const HALLWAY: [&str; 7] = [
     "upstream",
 ];
 
-const BACK_OFFICE: [&str; 3] = ["config", "server", "cli"];
+const BACK_OFFICE: [&str; 4] = ["cli", "config", "pid_file", "server"];
 
-const SHELF: [&str; 10] = [
+const SHELF: [&str; 11] = [
     "address", "error", "exchange", "inbound", "limits", "log", "options", "outbound", "stream",
-    "time",
+    "template", "time",
 ];
 
 /// Files that join the rooms instead of being one.
