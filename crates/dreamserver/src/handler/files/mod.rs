@@ -117,6 +117,7 @@ impl Files {
         let mut key = store.take_scratch();
         let response = match self.write_key(path, &mut key) {
             Ok(()) => match self.find(store, &key, now).await {
+                Ok(Found::Content(_)) if lacks_slash(request, path) => redirect_to_folder(request),
                 Ok(Found::Content(content)) => send(request, &content),
                 Ok(Found::Folder) => redirect_to_folder(request),
                 Err(missing) => self.miss(store, request, missing, now).await,
@@ -246,6 +247,11 @@ fn unsatisfiable(request: &Request, size: u64) -> Response {
         range.as_bytes(),
     );
     response
+}
+
+/// Is a folder's page asked for without the slash, because the route strips all of the path and looks `/` up?
+fn lacks_slash(request: &Request, path: &[u8]) -> bool {
+    path.ends_with(b"/") && !request.head.path().ends_with(b"/")
 }
 
 /// Relative links in a folder's page only work below a trailing slash. The client's own path is kept, as a route may have

@@ -214,6 +214,25 @@ fn folders_get_their_slash() {
 }
 
 #[test]
+fn a_stripped_prefix_gets_its_slash_too() {
+    each_way(|site| {
+        let ask = |path: &str, stripped: &[u8]| {
+            let request = request("GET", path, &[]);
+            let answer = site
+                .files
+                .answer_at(&site.store, &request, stripped, site.now);
+            site.runtime.block_on(answer).head
+        };
+        let head = ask("/static?a", b"/");
+        assert_eq!(head.status, 301);
+        assert_eq!(head.fields.get(Name::Location), Some(&b"/static/?a"[..]));
+        assert_eq!(ask("/static/", b"/").status, 200);
+        let head = ask("/static/docs", b"/docs");
+        assert_eq!(head.fields.get(Name::Location), Some(&b"/static/docs/"[..]));
+    });
+}
+
+#[test]
 fn a_redirect_never_leaves_the_site() {
     each_way(|site| {
         fs::create_dir_all(site.path("\\evil.com")).unwrap();
