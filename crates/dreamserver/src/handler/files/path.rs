@@ -110,6 +110,9 @@ pub fn fuzz_path(input: &[u8]) {
         assert!(!matches!(segment, b"" | b"." | b".."), "{input:?}");
         assert!(!segment.contains(&0), "{input:?}");
     }
+    let mut below_top = whole.split(|&byte| byte == b'/').skip(1);
+    let dotted = below_top.any(|segment| segment.starts_with(b"."));
+    assert!(is_hidden(&name) || !dotted, "{input:?}");
     let folder = input.ends_with(b"/");
     assert_eq!(name.ends_with(b"/"), folder, "{input:?}");
     let slashes = |text: &[u8]| text.iter().filter(|&&byte| byte == b'/').count();
@@ -201,6 +204,23 @@ mod tests {
             ".well-known/acme-challenge/x",
         ] {
             assert!(!is_hidden(name.as_bytes()), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_fuzz_corpus() {
+        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/file_name");
+        for entry in std::fs::read_dir(corpus).unwrap() {
+            let path = entry.unwrap().path();
+            let input = std::fs::read(&path).unwrap();
+            fuzz_path(&input);
+            let good = decode_path(&input, &mut Vec::new()).is_ok();
+            let expected = path
+                .file_name()
+                .unwrap()
+                .as_encoded_bytes()
+                .starts_with(b"ok-");
+            assert_eq!(good, expected, "{}", path.display());
         }
     }
 
