@@ -6,7 +6,9 @@
 //! forbids `openat2`, [`super::walk`] does the same step by step.
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{CWD, Mode, OFlags};
+#[cfg(target_os = "linux")]
+use rustix::fs::CWD;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
