@@ -197,6 +197,13 @@ impl Fields {
         Ok(())
     }
 
+    /// Takes over the parsed `lines` of `bytes` in exchange for its own.
+    pub(crate) fn fill(&mut self, bytes: &[u8], lines: &mut Vec<Line>) {
+        self.bytes.clear();
+        self.bytes.extend_from_slice(bytes);
+        core::mem::swap(&mut self.lines, lines);
+    }
+
     /// Adds text to the buffer. Heads are bounded far below 4 GiB, so the offsets fit.
     pub(crate) fn push_bytes(&mut self, text: &[u8]) -> Span {
         let span = Span {
@@ -205,6 +212,12 @@ impl Fields {
         };
         self.bytes.extend_from_slice(text);
         span
+    }
+
+    /// The value of one of the lines.
+    pub(crate) fn value(&self, line: &Line) -> &[u8] {
+        let at = line.value_at as usize;
+        &self.bytes[at..at + line.value_len as usize]
     }
 
     fn field(&self, line: &Line) -> Field<'_> {

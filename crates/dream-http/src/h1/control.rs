@@ -44,15 +44,13 @@ impl<'a> Control<'a> {
             expects_continue: false,
         };
         for line in &fields.lines {
-            let value_at = line.value_at as usize;
-            let value = &fields.bytes[value_at..value_at + line.value_len as usize];
             let at = line.name_at as usize;
             match line.name {
-                Name::Host => control.host.add(value, at),
-                Name::ContentLength => control.content_length.add(value, at),
-                Name::TransferEncoding => control.transfer_encoding.add(value, at),
-                Name::Connection => control.connection(value),
-                Name::Expect => control.expect(value),
+                Name::Host => control.host.add(fields.value(line), at),
+                Name::ContentLength => control.content_length.add(fields.value(line), at),
+                Name::TransferEncoding => control.transfer_encoding.add(fields.value(line), at),
+                Name::Connection => control.connection(fields.value(line)),
+                Name::Expect => control.expect(fields.value(line)),
                 _ => {}
             }
         }

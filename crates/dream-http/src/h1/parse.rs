@@ -203,9 +203,7 @@ impl RequestParser {
 
     /// Fills `head` with the whole request head `message`, and starts over.
     fn finish(&mut self, message: &[u8], head: &mut RequestHead) -> Result<usize, Reject> {
-        head.clear();
-        core::mem::swap(&mut head.fields.lines, &mut self.section.lines);
-        head.fields.bytes.extend_from_slice(message);
+        head.fields.fill(message, &mut self.section.lines);
         head.method = self.line.method;
         head.method_at = self.line.method_at;
         head.version = self.line.version;
@@ -359,9 +357,7 @@ impl ResponseParser {
         method: Method,
         head: &mut ResponseHead,
     ) -> Result<usize, Reject> {
-        head.clear();
-        core::mem::swap(&mut head.fields.lines, &mut self.section.lines);
-        head.fields.bytes.extend_from_slice(message);
+        head.fields.fill(message, &mut self.section.lines);
         head.version = self.version;
         head.status = self.status;
         head.reason_at = Span {

@@ -1,6 +1,6 @@
 //! Field sections from bytes (RFC 9112 §5): the lines of a head behind its first, or trailers.
 
-use super::scan::{skip_blanks, skip_text, skip_token};
+use super::scan::{find_colon, skip_blanks, skip_text, skip_token};
 use crate::fields::Line;
 use crate::{Name, Reason, Reject};
 use alloc::vec::Vec;
@@ -49,7 +49,10 @@ impl Section {
     pub(super) fn parse(&mut self, input: &[u8], max: usize) -> Result<Option<usize>, Reject> {
         loop {
             let step = match self.place {
-                Place::LineStart => self.line_start(input, max),
+                Place::LineStart => {
+                    self.whole_lines(input, max);
+                    self.line_start(input, max)
+                }
                 Place::Name => self.name(input),
                 Place::BeforeValue => self.before_value(input),
                 Place::Value => self.value(input),
@@ -59,6 +62,18 @@ impl Section {
                 Step::End(end) => return Ok(Some(end)),
                 Step::More => return Ok(None),
             }
+        }
+    }
+
+    /// Takes the lines that are whole and plain in one go each. Everything else is left to the steps, which know how to stop in the
+    /// middle and what is wrong.
+    fn whole_lines(&mut self, input: &[u8], max: usize) {
+        while self.lines.len() < max {
+            let Some((line, next)) = whole_line(input, self.at) else {
+                return;
+            };
+            self.lines.push(line);
+            self.at = next;
         }
     }
 
@@ -90,7 +105,7 @@ impl Section {
             Some(b':') if self.at > start => match u16::try_from(self.at - start) {
                 Ok(len) => {
                     self.line.name_len = len;
-                    self.line.name = Name::find(&input[start..self.at]);
+                    self.line.name = Name::find_before(&input[start..], self.at - start);
                     self.at += 1;
                     self.place = Place::BeforeValue;
                     return Ok(Step::Next);
@@ -122,16 +137,49 @@ impl Section {
         let Some(next) = line_end(input, self.at)? else {
             return Ok(Step::More);
         };
-        let mut end = self.at;
-        while end > self.line.value_at as usize && matches!(input[end - 1], b' ' | b'\t') {
-            end -= 1;
-        }
+        let end = value_end(input, self.line.value_at as usize, self.at);
         self.line.value_len = end as u32 - self.line.value_at;
         self.lines.push(self.line);
         self.at = next;
         self.place = Place::LineStart;
         Ok(Step::Next)
     }
+}
+
+/// The field line at `at` and the offset behind it, if it is whole and there is nothing wrong with it.
+#[inline]
+fn whole_line(input: &[u8], at: usize) -> Option<(Line, usize)> {
+    let line = input.get(at..)?;
+    let colon = find_colon(line)?;
+    let name = Name::find_before(line, colon);
+    // A known name needs no further look at its bytes.
+    if name == Name::Unknown && (colon == 0 || skip_token(line, 0) != colon) {
+        return None;
+    }
+    let value = skip_blanks(line, colon + 1);
+    let text_end = skip_text(line, value);
+    if line.get(text_end..text_end + 2) != Some(b"\r\n") {
+        return None;
+    }
+    let end = value_end(line, value, text_end);
+    let parsed = Line {
+        name_at: at as u32,
+        name_len: colon as u16,
+        name,
+        value_at: (at + value) as u32,
+        value_len: (end - value) as u32,
+        removed: false,
+    };
+    Some((parsed, at + text_end + 2))
+}
+
+/// Where the value ends that ends before `end`, blanks behind it left out.
+#[inline]
+fn value_end(input: &[u8], start: usize, mut end: usize) -> usize {
+    while end > start && matches!(input[end - 1], b' ' | b'\t') {
+        end -= 1;
+    }
+    end
 }
 
 /// The offset behind the CRLF at `at`, `None` if the line feed is still to come. A lone CR or LF

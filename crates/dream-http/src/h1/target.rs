@@ -192,39 +192,36 @@ impl<'a> Authority<'a> {
 /// malformed. The comma, allowed there, is refused: it would hide a list of hosts.
 fn reg_name_len(text: &[u8]) -> Option<usize> {
     let mut at = 0;
-    while let Some(&byte) = text.get(at) {
-        at += match byte {
-            b':' => break,
-            b'%' => match text.get(at + 1..at + 3)? {
-                [high, low] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => 3,
-                _ => return None,
-            },
-            _ if is_reg_name_byte(byte) => 1,
-            _ => return None,
-        };
+    loop {
+        let plain = text[at..].iter().position(|&byte| !REG_NAME[byte as usize]);
+        at = plain.map_or(text.len(), |plain| at + plain);
+        match text.get(at) {
+            None | Some(b':') => return (at > 0).then_some(at),
+            Some(b'%') => {
+                let escape = text.get(at + 1..at + 3)?;
+                escape.iter().all(u8::is_ascii_hexdigit).then_some(())?;
+                at += 3;
+            }
+            Some(_) => return None,
+        }
     }
-    (at > 0).then_some(at)
 }
 
-const fn is_reg_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'-' | b'.'
-                | b'_'
-                | b'~'
-                | b'!'
-                | b'$'
-                | b'&'
-                | b'\''
-                | b'('
-                | b')'
-                | b'*'
-                | b'+'
-                | b';'
-                | b'='
-        )
-}
+static REG_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let others = b"-._~!$&'()*+;=";
+    let mut index = 0;
+    while index < others.len() {
+        table[others[index] as usize] = true;
+        index += 1;
+    }
+    table
+};
 
 fn port(digits: &[u8]) -> Option<u16> {
     let in_range = digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit);
