@@ -69,9 +69,16 @@ impl<'a> Control<'a> {
     }
 
     fn connection(&mut self, value: &[u8]) {
-        for option in list_members(value) {
-            self.close |= option.eq_ignore_ascii_case(b"close");
-            self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+        match value {
+            // What nearly everyone writes, without a look at each byte.
+            b"keep-alive" => self.keep_alive = true,
+            b"close" => self.close = true,
+            _ => {
+                for option in list_members(value) {
+                    self.close |= option.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
+            }
         }
     }
 

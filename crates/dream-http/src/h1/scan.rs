@@ -4,7 +4,7 @@
 //! length of the input. Words are compared with the arithmetic of "Hacker's Delight" §6-1: a subtraction that borrows marks the
 //! byte; a borrow can mark bytes above it too, so only the lowest mark counts.
 
-use crate::fields::is_token_byte;
+use crate::fields::TOKEN;
 
 /// Skips the bytes of a token (RFC 9110 §5.6.2).
 pub(super) fn skip_token(bytes: &[u8], at: usize) -> usize {
@@ -144,16 +144,6 @@ const BLOCK: usize = 16;
 /// How far a colon is looked for in words; longer names are rare.
 const NEAR: usize = 32;
 
-static TOKEN: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = is_token_byte(byte as u8);
-        byte += 1;
-    }
-    table
-};
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,12 +153,13 @@ mod tests {
     #[test]
     fn every_byte_at_every_place() {
         type Skip = fn(&[u8], usize) -> usize;
-        let rules: [(Skip, fn(u8) -> bool); 3] = [
+        type Allowed = fn(u8) -> bool;
+        let rules: [(Skip, Allowed); 3] = [
             (skip_text, crate::fields::is_value_byte),
             (skip_target, |byte| {
                 (0x21..0x7f).contains(&byte) && byte != b'#'
             }),
-            (skip_token, is_token_byte),
+            (skip_token, crate::fields::is_token_byte),
         ];
         for (skip, allowed) in rules {
             for len in [1, 7, 8, 9, 17, 40, 41, 75] {

@@ -1,7 +1,7 @@
 //! Field sections from bytes (RFC 9112 §5): the lines of a head behind its first, or trailers.
 
 use super::scan::{find_colon, skip_blanks, skip_text, skip_token};
-use crate::fields::Line;
+use crate::fields::{Line, is_token};
 use crate::{Name, Reason, Reject};
 use alloc::vec::Vec;
 
@@ -153,7 +153,7 @@ fn whole_line(input: &[u8], at: usize) -> Option<(Line, usize)> {
     let colon = find_colon(line)?;
     let name = Name::find_before(line, colon);
     // A known name needs no further look at its bytes.
-    if name == Name::Unknown && (colon == 0 || skip_token(line, 0) != colon) {
+    if name == Name::Unknown && !is_token(&line[..colon]) {
         return None;
     }
     let value = skip_blanks(line, colon + 1);

@@ -103,6 +103,9 @@ pub(super) fn check_host(head: &RequestHead, control: &Control<'_>) -> Result<()
     let Some(host) = Authority::parse(value) else {
         return Err(Reject::new(Reason::HostInvalid, at));
     };
+    if head.target.authority.len == 0 {
+        return Ok(());
+    }
     match target_authority(head) {
         Some((target, default)) if !host.agrees(&target, default) => {
             Err(Reject::new(Reason::HostContradicts, at))
