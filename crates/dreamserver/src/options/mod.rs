@@ -1,6 +1,6 @@
 //! One definition per option: its name, kind, default and reason stand in one place.
 //!
-//! An option that is written in twelve places drifts apart in eleven of them. [`options!`] makes from one
+//! An option that is written in twelve places drifts apart in eleven of them. `options!` makes from one
 //! definition the struct, its [`Default`], the decoding from TOML (which collects every problem instead of
 //! stopping at the first), the reference page and the JSON Schema.
 
@@ -42,7 +42,7 @@ pub trait Kind<T> {
     fn schema() -> Json;
 }
 
-/// A table of options; [`options!`] implements it.
+/// A table of options; `options!` implements it.
 pub trait Options: Sized {
     /// The name of the table in the reference, such as `[limits]`.
     const PATH: &'static str;

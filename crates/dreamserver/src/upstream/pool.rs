@@ -14,6 +14,10 @@ use std::time::Duration;
 pub struct Pools {
     clock: Rc<Clock>,
     options: RefCell<Options>,
+    #[allow(
+        clippy::vec_box,
+        reason = "an exchange takes the box and gives it back"
+    )]
     idle: RefCell<Vec<Vec<Box<Connection>>>>,
     turns: RefCell<Vec<usize>>,
 }
