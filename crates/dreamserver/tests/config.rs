@@ -235,6 +235,10 @@ fn what_makes_no_sense_is_named() {
             "belongs to the protocol",
         ),
         (
+            "[sites.a]\nrespond = 'x'\nheaders.request.remove = 'Host'",
+            "a request has exactly one Host",
+        ),
+        (
             "[[sites.a.routes]]\npath = 'v1'\nrespond = ''",
             "a path begins with `/`",
         ),

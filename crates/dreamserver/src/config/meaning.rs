@@ -9,6 +9,8 @@ use super::{
     MiddlewareConfig, ProxyConfig, RedirectConfig, RespondConfig, RouteConfig, Site, Strip,
 };
 use crate::address::EndpointAddress;
+use crate::log::Options as AccessOptions;
+use crate::middleware::{Direction, Edit, Verb};
 use crate::options::{Located, Options, Problem, Problems};
 use crate::router::{
     Conflict, FieldMatch, HostPattern, InvalidHost, InvalidPath, Matcher, MethodSet, PathPattern,
@@ -94,7 +96,7 @@ impl Meaning<'_> {
     }
 
     fn check_log(&mut self, log: &LogTable) {
-        if log.max_size.value < SMALLEST_LOG {
+        if log.max_size.value < AccessOptions::MIN_SIZE {
             self.problems.push(
                 Problem::new(log.max_size.span.clone(), "the log is too small")
                     .help("2 MiB is the least that holds a few of the longest lines"),
@@ -397,17 +399,20 @@ impl Meaning<'_> {
 
     fn headers(&mut self, headers: &HeadersTable) -> HeaderEdits {
         HeaderEdits {
-            request: self.edits(&headers.request),
-            response: self.edits(&headers.response),
+            request: self.edits(Direction::Request, &headers.request),
+            response: self.edits(Direction::Response, &headers.response),
         }
     }
 
-    fn edits(&mut self, table: &FieldsTable) -> FieldEdits {
+    fn edits(&mut self, direction: Direction, table: &FieldsTable) -> FieldEdits {
         for name in &table.remove {
-            self.check_edit(name, "");
+            self.check_edit(direction, Verb::Remove, name, "");
         }
-        for (name, value) in table.set.iter().chain(&table.add) {
-            self.check_edit(name, &value.value);
+        for (name, value) in &table.set {
+            self.check_edit(direction, Verb::Set, name, &value.value);
+        }
+        for (name, value) in &table.add {
+            self.check_edit(direction, Verb::Add, name, &value.value);
         }
         let pairs = |names: &Names| {
             names
@@ -422,16 +427,16 @@ impl Meaning<'_> {
         }
     }
 
-    fn check_edit(&mut self, name: &Located<String>, value: &str) {
-        let known = Name::find(name.value.as_bytes());
-        if PROTOCOL_FIELDS.contains(&known) {
-            let message = format!("`{}` belongs to the protocol", name.value);
-            let problem = Problem::new(name.span.clone(), message);
-            self.problems
-                .push(problem.help("it frames the message and cannot be changed"));
-        }
-        if !may_be_sent(&name.value, value) {
-            self.problem(&name.span, NOT_A_FIELD);
+    /// Lets the middleware itself say what can be, so that start and check cannot disagree.
+    fn check_edit(
+        &mut self,
+        direction: Direction,
+        verb: Verb,
+        name: &Located<String>,
+        value: &str,
+    ) {
+        if let Err(invalid) = Edit::new(direction, verb, &name.value, value) {
+            self.problem(&name.span, invalid.to_string());
         }
     }
 
@@ -611,21 +616,5 @@ fn may_be_sent(name: &str, value: &str) -> bool {
 
 const NOT_A_FIELD: &str = "this is not a field: a name is made of letters, digits and hyphens, a value has no control characters";
 
-/// Fields that only the protocol writes (RFC 9110 §7.6.1, RFC 9112 §6).
-const PROTOCOL_FIELDS: [Name; 9] = [
-    Name::Connection,
-    Name::ContentLength,
-    Name::Expect,
-    Name::KeepAlive,
-    Name::ProxyConnection,
-    Name::Te,
-    Name::Trailer,
-    Name::TransferEncoding,
-    Name::Upgrade,
-];
-
 /// Where the access log goes if it is only switched on.
 const USUAL_LOG: &str = "/var/log/dreamserver/access.log";
-
-/// Below this, one file of the rotation could be smaller than one line.
-const SMALLEST_LOG: u64 = 2 * 1024 * 1024;

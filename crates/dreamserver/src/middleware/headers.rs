@@ -36,18 +36,32 @@ pub struct Headers {
     response: Vec<Edit>,
 }
 
+/// One edit that was found to be possible.
 #[derive(Clone, Debug)]
-struct Edit {
+pub struct Edit {
     verb: Verb,
     name: Name,
     text: Box<[u8]>,
     value: Box<[u8]>,
 }
 
+/// Which way the edited head goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verb {
+pub enum Direction {
+    /// In.
+    Request,
+    /// Out.
+    Response,
+}
+
+/// What an edit does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Takes all fields of that name away.
     Remove,
+    /// Puts one in their place.
     Set,
+    /// Adds one.
     Add,
 }
 
@@ -58,8 +72,8 @@ impl Headers {
     /// The first edit that cannot be, and why.
     pub fn new(options: &HeadersOptions) -> Result<Headers, InvalidEdit> {
         Ok(Headers {
-            request: edits("request", &options.request)?,
-            response: edits("response", &options.response)?,
+            request: edits(Direction::Request, &options.request)?,
+            response: edits(Direction::Response, &options.response)?,
         })
     }
 
@@ -88,7 +102,7 @@ fn apply(edits: &[Edit], fields: &mut Fields) {
     }
 }
 
-fn edits(direction: &'static str, edits: &Edits) -> Result<Vec<Edit>, InvalidEdit> {
+fn edits(direction: Direction, edits: &Edits) -> Result<Vec<Edit>, InvalidEdit> {
     let removed = edits
         .remove
         .iter()
@@ -101,40 +115,54 @@ fn edits(direction: &'static str, edits: &Edits) -> Result<Vec<Edit>, InvalidEdi
         .add
         .iter()
         .map(|(name, value)| (Verb::Add, name.as_str(), value.as_str()));
-    let checked = |(verb, name, value): (Verb, &str, &str)| {
-        Edit::new(direction, verb, name, value).map_err(|problem| InvalidEdit {
-            direction,
-            verb: verb.as_str(),
-            name: name.to_owned(),
-            problem,
-        })
-    };
+    let checked = |(verb, name, value)| Edit::new(direction, verb, name, value);
     removed.chain(set).chain(added).map(checked).collect()
 }
 
 impl Edit {
-    fn new(direction: &str, verb: Verb, text: &str, value: &str) -> Result<Edit, EditProblem> {
+    /// Checks one edit; a `value` means nothing to [`Verb::Remove`].
+    ///
+    /// # Errors
+    /// Why it cannot be.
+    pub fn new(
+        direction: Direction,
+        verb: Verb,
+        text: &str,
+        value: &str,
+    ) -> Result<Edit, InvalidEdit> {
         let (name, value) = (Name::find(text.as_bytes()), value.trim());
-        let mut trial = Fields::new();
-        trial
-            .append_text(text.as_bytes(), b"")
-            .map_err(|_| EditProblem::Name)?;
-        trial
-            .append_text(text.as_bytes(), value.as_bytes())
-            .map_err(|_| EditProblem::Value)?;
-        if PROTOCOL.contains(&name) {
-            return Err(EditProblem::Protocol);
-        }
-        if name == Name::Host && (direction == "response" || verb != Verb::Set || value.is_empty())
-        {
-            return Err(EditProblem::Host);
-        }
-        Ok(Edit {
+        let invalid = |problem| InvalidEdit {
+            direction,
             verb,
-            name,
-            text: text.as_bytes().into(),
-            value: value.as_bytes().into(),
-        })
+            name: text.to_owned(),
+            problem,
+        };
+        let may_stand = |value: &str| {
+            let mut trial = Fields::new();
+            trial.append_text(text.as_bytes(), value.as_bytes()).is_ok()
+        };
+        let host = (direction, verb) == (Direction::Request, Verb::Set) && !value.is_empty();
+        match name {
+            _ if !may_stand("") => Err(invalid(EditProblem::Name)),
+            _ if !may_stand(value) => Err(invalid(EditProblem::Value)),
+            _ if PROTOCOL.contains(&name) => Err(invalid(EditProblem::Protocol)),
+            Name::Host if !host => Err(invalid(EditProblem::Host)),
+            _ => Ok(Edit {
+                verb,
+                name,
+                text: text.as_bytes().into(),
+                value: value.as_bytes().into(),
+            }),
+        }
+    }
+}
+
+impl Direction {
+    fn as_str(self) -> &'static str {
+        match self {
+            Direction::Request => "request",
+            Direction::Response => "response",
+        }
     }
 }
 
@@ -151,10 +179,10 @@ impl Verb {
 /// An edit that cannot be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidEdit {
-    /// `request` or `response`.
-    pub direction: &'static str,
-    /// `set`, `add` or `remove`.
-    pub verb: &'static str,
+    /// Where it was to be.
+    pub direction: Direction,
+    /// What it was to do.
+    pub verb: Verb,
     /// The name as it was written.
     pub name: String,
     /// Why it cannot be.
@@ -183,16 +211,19 @@ impl fmt::Display for InvalidEdit {
             problem,
         } = self;
         let reason = match problem {
-            EditProblem::Name => "a field name is made of letters, digits and !#$%&'*+-.^_`|~",
+            EditProblem::Name => {
+                "this is not a field name, which is made of letters, digits and hyphens"
+            }
             EditProblem::Value => "a field value has no line ends or other control characters",
             EditProblem::Protocol => {
-                "the server itself sets this field, because it frames the message or the connection"
+                "it belongs to the protocol, because it frames the message or concerns the connection"
             }
             EditProblem::Host => {
                 "a request has exactly one Host, so it can only be set, and a response has none"
             }
         };
-        write!(f, "cannot {verb} {name:?} in the {direction}: {reason}")
+        let (verb, direction) = (verb.as_str(), direction.as_str());
+        write!(f, "cannot {verb} `{name}` in the {direction}: {reason}")
     }
 }
 
@@ -316,7 +347,7 @@ mod tests {
             ..Edits::default()
         };
         let error = response_edits(bad).unwrap_err().to_string();
-        let expected = "cannot add \"X-A\" in the response: a field value has no line ends or other control characters";
+        let expected = "cannot add `X-A` in the response: a field value has no line ends or other control characters";
         assert_eq!(error, expected);
         let bad = Edits {
             remove: vec!["X A".into()],

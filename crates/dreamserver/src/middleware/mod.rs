@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use crate::exchange::{Request, Response};
 
-pub use headers::{EditProblem, Edits, Headers, HeadersOptions, InvalidEdit};
+pub use headers::{
+    Direction, Edit, EditProblem, Edits, Headers, HeadersOptions, InvalidEdit, Verb,
+};
 
 /// One station of a route's chain. Shared by all cores, so it keeps no state of an exchange.
 #[derive(Clone)]
