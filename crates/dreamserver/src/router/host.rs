@@ -1,5 +1,6 @@
 //! Hosts: exact names in one map, wildcards in another, and the site for all others.
 
+use super::text::Text;
 use crate::address::is_host_name;
 use std::collections::HashMap;
 use std::fmt;
@@ -84,8 +85,8 @@ impl fmt::Display for HostPattern {
 /// The maps' hash is fast and has a random seed; clients only look up, so they cannot fill a bucket.
 #[derive(Debug, Default)]
 pub(super) struct Hosts {
-    exact: HashMap<Box<[u8]>, u32, foldhash::fast::RandomState>,
-    wildcards: HashMap<Box<[u8]>, u32, foldhash::fast::RandomState>,
+    exact: HashMap<Text, u32, foldhash::fast::RandomState>,
+    wildcards: HashMap<Text, u32, foldhash::fast::RandomState>,
     any: Option<u32>,
 }
 
@@ -93,10 +94,12 @@ impl Hosts {
     /// Gives `host` to `site`; tells which site had it before, if it was another one.
     pub(super) fn insert(&mut self, host: &HostPattern, site: u32) -> Option<u32> {
         let before = match host {
-            HostPattern::Exact(name) => *self.exact.entry(name.as_bytes().into()).or_insert(site),
+            HostPattern::Exact(name) => {
+                *self.exact.entry(Text::new(name.as_bytes())).or_insert(site)
+            }
             HostPattern::Wildcard(suffix) => *self
                 .wildcards
-                .entry(suffix.as_bytes().into())
+                .entry(Text::new(suffix.as_bytes()))
                 .or_insert(site),
             HostPattern::Any => *self.any.get_or_insert(site),
         };

@@ -4,24 +4,25 @@
 //! A look-up allocates nothing and does not depend on how many hosts there are; of the routes of a site it
 //! visits only those whose path matches.
 
+mod forest;
 mod host;
 mod matcher;
 mod path;
-mod tree;
+mod text;
 
 pub use host::{HostPattern, InvalidHost};
 pub use matcher::{FieldMatch, Matcher, MethodSet};
 pub use path::{InvalidPath, PathPattern};
 
 use dream_http::{Fields, Method};
+use forest::Forest;
 use host::Hosts;
-use tree::Tree;
 
 /// The routing table: immutable, built once and replaced whole. `R` is what a route leads to.
 #[derive(Debug)]
 pub struct Table<R> {
     hosts: Hosts,
-    sites: Vec<Tree<R>>,
+    forest: Forest<R>,
 }
 
 /// A site to be put in a table.
@@ -75,34 +76,29 @@ impl<R> Table<R> {
     /// # Errors
     /// Every pair of sites or routes that would answer the same request.
     pub fn build(sites: Vec<SiteRoutes<R>>) -> Result<Table<R>, Vec<Conflict>> {
-        let mut conflicts = Vec::new();
+        let mut clashes = Vec::new();
         let mut hosts = Hosts::default();
-        let mut trees = Vec::with_capacity(sites.len());
+        let mut routes = Vec::with_capacity(sites.len());
         for (second, site) in sites.into_iter().enumerate() {
             for host in site.hosts {
                 if let Some(first) = hosts.insert(&host, second as u32) {
                     let first = first as usize;
-                    conflicts.push(Conflict::Host {
+                    clashes.push(Conflict::Host {
                         host,
                         first,
                         second,
                     });
                 }
             }
-            let tree = Tree::build(site.routes);
-            conflicts.extend(tree.conflicts().map(|(first, other)| Conflict::Route {
-                site: second,
-                first,
-                second: other,
-            }));
-            trees.push(tree);
+            routes.push(site.routes);
         }
-        match conflicts.is_empty() {
-            true => Ok(Table {
-                hosts,
-                sites: trees,
-            }),
-            false => Err(conflicts),
+        match Forest::build(routes) {
+            Ok(forest) if clashes.is_empty() => Ok(Table { hosts, forest }),
+            Ok(_) => Err(clashes),
+            Err(conflicts) => {
+                clashes.extend(conflicts);
+                Err(clashes)
+            }
         }
     }
 
@@ -110,7 +106,7 @@ impl<R> Table<R> {
     /// matter), `path` clean and without the query.
     pub fn find(&self, host: &[u8], path: &[u8], method: Method, fields: &Fields) -> Found<'_, R> {
         match self.hosts.find(host) {
-            Some(site) => self.sites[site as usize].find(path, method, fields),
+            Some(site) => self.forest.find(site, path, method, fields),
             None => Found::NoHost,
         }
     }

@@ -117,7 +117,7 @@ fn what_answers_twice_is_a_conflict() {
         first: 0,
         second: 1,
     };
-    assert_eq!(conflicts, [route(0, 1), route(2, 3), host]);
+    assert_eq!(conflicts, [host, route(0, 1), route(2, 3)]);
 }
 
 #[test]
