@@ -4,7 +4,9 @@
 //! `listener → protocol → serve → router → middleware → handler → upstream`.
 //! The back office (`config`, `server`) builds what the hallway uses; the shelf (`error`, `exchange`, `limits`,
 //! `log`, `options`, `stream`, `time`) is used by every room. A room imports rooms to its right and the shelf only.
-#![cfg(not(windows))]
+
+#[cfg(windows)]
+compile_error!("DreamServer needs a Unix: on Windows, build and run it inside WSL");
 
 pub mod address;
 pub mod cli;
@@ -14,12 +16,15 @@ pub mod exchange;
 pub mod handler;
 pub mod inbound;
 pub mod limits;
+pub mod listener;
 pub mod log;
 pub mod middleware;
 pub mod options;
 pub mod outbound;
 pub mod pid_file;
+pub mod protocol;
 pub mod router;
+pub mod serve;
 pub mod server;
 pub mod stream;
 pub mod template;

@@ -7,6 +7,7 @@ use crate::stream::Stream;
 use bytes::Buf;
 use dream_http::Fields;
 use dream_http::h1::{BodyEncoder, Framing, Misuse};
+use std::fmt;
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
@@ -44,6 +45,18 @@ pub enum OutboundError {
     /// Our own code announced another body than it gave.
     Misuse(Misuse),
 }
+
+impl fmt::Display for OutboundError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OutboundError::Io(error) => error.fmt(f),
+            OutboundError::Body(error) => error.fmt(f),
+            OutboundError::Misuse(misuse) => misuse.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for OutboundError {}
 
 impl Default for Outbound {
     fn default() -> Outbound {

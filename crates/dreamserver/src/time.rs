@@ -134,6 +134,14 @@ impl Timer {
         self.store(deadline.min(NEVER - 1));
     }
 
+    /// Sets the time-out to `after` from now unless it ends earlier already.
+    pub fn shorten(&self, after: Duration) {
+        let before = self.clock.slots.borrow().deadlines[self.slot];
+        self.set(after);
+        let after = self.clock.slots.borrow().deadlines[self.slot];
+        self.store(before.min(after));
+    }
+
     /// Unsets the time-out.
     pub fn clear(&self) {
         self.store(NEVER);

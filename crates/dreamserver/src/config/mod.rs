@@ -38,7 +38,7 @@ pub struct Config {
 }
 
 /// What is written down, where, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogOptions {
     /// Where a line for each request goes.
     pub access: AccessLog,

@@ -1,14 +1,258 @@
-//! Builds and runs the server.
+//! Builds everything and runs it: one thread a core for the requests, the main thread for everything else.
 
+mod build;
+mod core;
+mod nofile;
+mod open;
+
+use self::core::{Cores, Message};
 use crate::cli::Plan;
+use crate::config::Errors;
+use crate::listener::Gate;
+use crate::log;
+use crate::pid_file::PidFile;
+use crate::serve::Snapshot;
+use crate::upstream::Registry;
+use std::fmt;
+use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Serves until a signal ends it.
 pub fn run(plan: Plan) -> ExitCode {
-    let listen: Vec<String> = plan.config.listen.iter().map(ToString::to_string).collect();
-    eprintln!(
-        "dreamserver: this version cannot listen on {} yet",
-        listen.join(" ")
-    );
-    ExitCode::FAILURE
+    match Server::start(plan) {
+        Ok(server) => server.run(),
+        Err(error) => {
+            eprintln!("dreamserver: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
+
+/// Why the server cannot start.
+#[derive(Debug)]
+enum StartError {
+    /// The events' level is wrong, or the log's target cannot be opened.
+    Log(io::Error),
+    /// The configuration asks for what cannot be built.
+    Build(build::BuildError),
+    /// An address cannot be listened on.
+    Listen(open::ListenError),
+    /// The system gives no thread, signal or the like.
+    System(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Log(error) => write!(f, "the log cannot be opened: {error}"),
+            StartError::Build(error) => error.fmt(f),
+            StartError::Listen(error) => error.fmt(f),
+            StartError::System(error) => write!(f, "the system refuses what is needed: {error}"),
+        }
+    }
+}
+
+/// The running server, as the main thread sees it.
+struct Server {
+    plan: Plan,
+    registry: Registry,
+    gate: Arc<Gate>,
+    cores: Cores,
+    log: log::Writer,
+    /// Old snapshots that a core may still use: they are freed here and not on a core.
+    retired: Vec<Arc<Snapshot>>,
+    current: Arc<Snapshot>,
+    most_connections: usize,
+    pid_file: Option<PidFile>,
+    runtime: tokio::runtime::Runtime,
+    signals: Signals,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+    reopen: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+            reopen: signal(SignalKind::user_defined1())?,
+        })
+    }
+
+    /// The next signal.
+    async fn next(&mut self) -> Event {
+        tokio::select! {
+            _ = self.terminate.recv() => Event::Stop,
+            _ = self.interrupt.recv() => Event::Stop,
+            _ = self.hang_up.recv() => Event::Reload,
+            _ = self.reopen.recv() => Event::Reopen,
+        }
+    }
+}
+
+enum Event {
+    Stop,
+    Reload,
+    Reopen,
+}
+
+impl Server {
+    fn start(plan: Plan) -> Result<Server, StartError> {
+        log::init_events(build::level(&plan.config)).map_err(StartError::Log)?;
+        let most_connections = nofile::most_connections();
+        let mut registry = Registry::default();
+        let snapshot = build::snapshot(&plan.config, &mut registry).map_err(StartError::Build)?;
+        let current = Arc::new(snapshot);
+        let log = log::Writer::start(&build::log(&plan.config)).map_err(StartError::Log)?;
+        let count = core::count();
+        let opened = open::open(&plan.config.listen, count).map_err(StartError::Listen)?;
+        let gate = Gate::new(
+            plan.config.limits.connections.unwrap_or(most_connections),
+            plan.config.limits.connections_per_address,
+        );
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(StartError::System)?;
+        let signals = {
+            let _inside = runtime.enter();
+            Signals::new().map_err(StartError::System)?
+        };
+        let banner = open::banner(&plan, &opened);
+        let cores =
+            Cores::start(opened.by_core, &current, &gate, &log).map_err(StartError::System)?;
+        eprint!("{banner}");
+        tracing::info!(
+            cores = count,
+            connections = plan.config.limits.connections.unwrap_or(most_connections),
+            "started"
+        );
+        Ok(Server {
+            pid_file: write_pid_file(&plan),
+            plan,
+            registry,
+            gate,
+            cores,
+            log,
+            retired: Vec::new(),
+            current,
+            most_connections,
+            runtime,
+            signals,
+        })
+    }
+
+    fn run(mut self) -> ExitCode {
+        loop {
+            match self.runtime.block_on(self.signals.next()) {
+                Event::Stop => return self.stop(),
+                Event::Reload => self.reload(),
+                Event::Reopen => self.log.reopen(),
+            }
+        }
+    }
+
+    /// Lets the cores finish what they have; a second signal ends the process at once.
+    fn stop(mut self) -> ExitCode {
+        let drain = self.current.timeouts.drain;
+        tracing::info!(
+            connections = self.gate.connections(),
+            seconds = drain.as_secs(),
+            "finishing; a second signal ends at once"
+        );
+        self.cores.send(|| Message::Drain(drain));
+        let Server {
+            runtime,
+            signals,
+            cores,
+            ..
+        } = &mut self;
+        let finished = runtime.block_on(async {
+            tokio::select! {
+                () = cores.finished() => true,
+                () = second_stop(signals) => false,
+            }
+        });
+        drop(self.pid_file.take());
+        if finished {
+            self.cores.join();
+            self.log.finish();
+            tracing::info!("stopped");
+            ExitCode::SUCCESS
+        } else {
+            tracing::warn!("stopped at once");
+            std::process::exit(1)
+        }
+    }
+
+    /// Reads the configuration again; a wrong one is refused as a whole.
+    fn reload(&mut self) {
+        match self.read_again() {
+            Ok(()) => tracing::info!("the configuration was read again"),
+            Err(error) => {
+                tracing::error!("the configuration is refused, the old one stays:\n{error}")
+            }
+        }
+        self.retired.retain(|old| Arc::strong_count(old) > 1);
+    }
+
+    fn read_again(&mut self) -> Result<(), ReloadError> {
+        let config = self.plan.reload().map_err(ReloadError::Config)?;
+        let fresh = build::snapshot(&config, &mut self.registry).map_err(ReloadError::Build)?;
+        let fresh = Arc::new(fresh);
+        let limits = &config.limits;
+        let most = limits.connections.unwrap_or(self.most_connections);
+        self.gate.configure(most, limits.connections_per_address);
+        self.cores.send(|| Message::Publish(fresh.clone()));
+        self.retired
+            .push(std::mem::replace(&mut self.current, fresh));
+        if config.listen != self.plan.config.listen {
+            tracing::warn!("`listen` has changed: that takes a restart");
+        }
+        if config.log != self.plan.config.log {
+            tracing::warn!("`log` has changed: that takes a restart");
+        }
+        self.plan.config = config;
+        Ok(())
+    }
+}
+
+/// Why a configuration was not taken over.
+enum ReloadError {
+    Config(Errors),
+    Build(build::BuildError),
+}
+
+impl fmt::Display for ReloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReloadError::Config(errors) => errors.fmt(f),
+            ReloadError::Build(error) => error.fmt(f),
+        }
+    }
+}
+
+async fn second_stop(signals: &mut Signals) {
+    while !matches!(signals.next().await, Event::Stop) {}
+}
+
+/// A server whose number nobody can read still serves.
+fn write_pid_file(plan: &Plan) -> Option<PidFile> {
+    PidFile::write(&plan.pid_file)
+        .inspect_err(|error| {
+            tracing::warn!(%error, path = %plan.pid_file.display(), "no pid file: `dreamserver reload` will not find this server");
+        })
+        .ok()
+}
+
+/// How often the main thread looks whether the cores have ended.
+const LOOK: Duration = Duration::from_millis(20);

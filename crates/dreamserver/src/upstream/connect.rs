@@ -1,6 +1,6 @@
 //! Reaching an endpoint: names to addresses, and the first address that answers (RFC 8305).
 
-use super::Address;
+use crate::address::EndpointAddress;
 use crate::stream::Stream;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
@@ -19,10 +19,10 @@ const HEAD_START: Duration = Duration::from_millis(250);
 ///
 /// # Errors
 /// The last error, when no address could be reached.
-pub(super) async fn connect(address: &Address) -> io::Result<Stream> {
+pub(super) async fn connect(address: &EndpointAddress) -> io::Result<Stream> {
     match address {
-        Address::Unix(path) => connect_unix(path).await,
-        Address::Tcp { host, port } => connect_first(&resolve(host, *port).await?).await,
+        EndpointAddress::Unix(path) => connect_unix(path).await,
+        EndpointAddress::Tcp { host, port } => connect_first(&resolve(host, *port).await?).await,
     }
 }
 

@@ -7,41 +7,16 @@ mod pool;
 pub use connection::{Connection, Failure, Sent};
 pub use pool::Pools;
 
+use crate::address::EndpointAddress;
 use std::collections::HashMap;
-use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
-
-/// Where an endpoint listens.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Address {
-    /// A host name or address, and a port.
-    Tcp {
-        /// The name or address, an IPv6 one without brackets.
-        host: String,
-        /// The port.
-        port: u16,
-    },
-    /// A unix socket.
-    Unix(PathBuf),
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Address::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Address::Tcp { host, port } => write!(f, "{host}:{port}"),
-            Address::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
 
 /// One address of a group. Its number outlives the configuration it came from, so that the
 /// connections to it do too.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     /// Where it listens.
-    pub address: Address,
+    pub address: EndpointAddress,
     /// The address as text, for logs and fields.
     pub label: Arc<str>,
     /// Its number in every core's tables.
@@ -60,20 +35,20 @@ pub struct Upstream {
 /// Numbers groups and endpoints, the same ones alike in every configuration.
 #[derive(Debug, Default)]
 pub struct Registry {
-    endpoints: HashMap<Address, usize>,
-    groups: HashMap<Vec<Address>, usize>,
+    endpoints: HashMap<EndpointAddress, usize>,
+    groups: HashMap<Vec<EndpointAddress>, usize>,
 }
 
 impl Registry {
     /// The group of `addresses`.
-    pub fn upstream(&mut self, addresses: &[Address]) -> Upstream {
+    pub fn upstream(&mut self, addresses: &[EndpointAddress]) -> Upstream {
         let endpoints = addresses.iter().map(|a| self.endpoint(a)).collect();
         let next = self.groups.len();
         let number = *self.groups.entry(addresses.to_vec()).or_insert(next);
         Upstream { endpoints, number }
     }
 
-    fn endpoint(&mut self, address: &Address) -> Endpoint {
+    fn endpoint(&mut self, address: &EndpointAddress) -> Endpoint {
         let next = self.endpoints.len();
         let number = *self.endpoints.entry(address.clone()).or_insert(next);
         Endpoint {

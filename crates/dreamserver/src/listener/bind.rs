@@ -1,0 +1,135 @@
+//! Sockets on an address, one for each core: the kernel deals connections out among them.
+
+use rustix::net::{AddressFamily, SocketType, sockopt};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+
+/// Connections that wait to be accepted; the kernel cuts it down to its own limit.
+const BACKLOG: i32 = 4096;
+
+/// A listening socket and the address that it has.
+#[derive(Debug)]
+pub struct Bound {
+    /// The socket, non-blocking.
+    pub socket: OwnedFd,
+    /// Its address, with the port that the system chose if 0 was asked for.
+    pub address: SocketAddr,
+}
+
+/// `count` sockets on `address`.
+///
+/// The first is tried without SO_REUSEPORT: with it, a second server of the same user would share the port
+/// silently, and each would get half of the visitors.
+///
+/// # Errors
+/// What the system says, such as that the address is in use or not of this machine.
+pub fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<Bound>> {
+    let probe = bind_one(address, false)?;
+    let address = local_address(&probe)?;
+    drop(probe);
+    (0..count)
+        .map(|_| {
+            let socket = bind_one(address, true)?;
+            rustix::net::listen(&socket, BACKLOG)?;
+            Ok(Bound { socket, address })
+        })
+        .collect()
+}
+
+fn bind_one(address: SocketAddr, shared: bool) -> io::Result<OwnedFd> {
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let socket = rustix::net::socket(family, SocketType::STREAM, None)?;
+    rustix::io::ioctl_fionbio(&socket, true)?;
+    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
+    // Connections of a server that just ended must not keep the port.
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    if address.is_ipv6() {
+        // IPv4 has a socket of its own, so that either family may be missing.
+        sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    if shared {
+        sockopt::set_socket_reuseport(&socket, true)?;
+    }
+    // Connections inherit it. Answers leave whole; there is nothing to wait for.
+    sockopt::set_tcp_nodelay(&socket, true)?;
+    rustix::net::bind(&socket, &address)?;
+    Ok(socket)
+}
+
+fn local_address(socket: &OwnedFd) -> io::Result<SocketAddr> {
+    let address = rustix::net::getsockname(socket)?;
+    SocketAddr::try_from(address).map_err(io::Error::from)
+}
+
+/// Which process listens on `port`: its number and name, where the system tells.
+#[cfg(target_os = "linux")]
+pub fn busy_by(port: u16) -> Option<(u32, String)> {
+    let inode = ["/proc/net/tcp", "/proc/net/tcp6"]
+        .iter()
+        .find_map(|table| listening_inode(&std::fs::read_to_string(table).ok()?, port))?;
+    let socket = format!("socket:[{inode}]");
+    let processes = std::fs::read_dir("/proc").ok()?;
+    processes
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .find(|pid| holds(*pid, &socket))
+        .map(|pid: u32| {
+            let name = std::fs::read_to_string(format!("/proc/{pid}/comm"));
+            (pid, name.unwrap_or_default().trim().to_owned())
+        })
+}
+
+/// Elsewhere the system does not tell.
+#[cfg(not(target_os = "linux"))]
+pub fn busy_by(_: u16) -> Option<(u32, String)> {
+    None
+}
+
+/// The inode of the socket that listens on `port`, from the kernel's table (proc(5), `/proc/net/tcp`).
+#[cfg(target_os = "linux")]
+fn listening_inode(table: &str, port: u16) -> Option<String> {
+    const LISTEN: &str = "0A";
+    table.lines().skip(1).find_map(|line| {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        let local = columns.get(1)?.rsplit_once(':')?.1;
+        let listens = *columns.get(3)? == LISTEN;
+        let same = u16::from_str_radix(local, 16).ok()? == port;
+        (listens && same).then(|| columns.get(9).map(ToString::to_string))?
+    })
+}
+
+#[cfg(target_os = "linux")]
+fn holds(pid: u32, socket: &str) -> bool {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).is_ok_and(|files| {
+        files.filter_map(Result::ok).any(|file| {
+            std::fs::read_link(file.path()).is_ok_and(|link| link.as_os_str() == socket)
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    #[test]
+    fn all_sockets_share_the_port_that_the_system_chose() {
+        let bound = bind((Ipv4Addr::LOCALHOST, 0).into(), 2).unwrap();
+        assert_eq!(bound[0].address, bound[1].address);
+        assert_ne!(bound[0].address.port(), 0);
+    }
+
+    #[test]
+    fn a_taken_port_is_refused_and_its_owner_named() {
+        let taken = bind((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap();
+        let error = bind(taken[0].address, 1).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        if cfg!(target_os = "linux") {
+            let (pid, _) = busy_by(taken[0].address.port()).unwrap();
+            assert_eq!(pid, std::process::id());
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The sockets that clients connect to, and who may.
+
+mod bind;
+mod gate;
+
+pub use bind::{Bound, bind, busy_by};
+pub use gate::{Gate, Permit};
+
+use crate::exchange::{Peer, Scheme};
+use crate::protocol::h1::{refuse_crowd, serve_connection};
+use crate::serve::Core;
+use crate::stream::{Stream, watch};
+use crate::time::{TICK, Timer};
+use rustix::io::Errno;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// Connections taken in one go before the others on this core have their turn.
+const BATCH: usize = 64;
+
+/// Accepts connections on one socket and serves them, until the core drains. Then it takes what the kernel
+/// has accepted already and ends.
+///
+/// # Errors
+/// What the runtime says if it cannot watch the socket.
+pub async fn run(core: Rc<Core>, bound: Bound, gate: Arc<Gate>) -> io::Result<()> {
+    let mut listener = Listener {
+        socket: watch(bound.socket, Interest::READABLE)?,
+        local: bound.address,
+        pause: Timer::new(&core.clock),
+        core,
+        gate,
+    };
+    let core = listener.core.clone();
+    let _active = core.drain.enter();
+    let mut drain = std::pin::pin!(core.drain.wait());
+    poll_fn(|cx| match drain.as_mut().poll(cx) {
+        Poll::Ready(()) => Poll::Ready(()),
+        Poll::Pending => listener.poll(cx),
+    })
+    .await;
+    while listener.accept() {}
+    Ok(())
+}
+
+struct Listener {
+    socket: AsyncFd<OwnedFd>,
+    local: SocketAddr,
+    pause: Timer,
+    core: Rc<Core>,
+    gate: Arc<Gate>,
+}
+
+impl Listener {
+    /// Accepts for ever; pauses while the process has all the connections that it may have.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if self.pause.is_set() {
+                ready!(self.pause.poll(cx));
+                self.pause.clear();
+            }
+            let Ok(mut guard) = ready!(self.socket.poll_read_ready(cx)) else {
+                return Poll::Ready(());
+            };
+            guard.retain_ready();
+            let mut taken = 0;
+            while taken < BATCH && self.accept() {
+                taken += 1;
+            }
+            if taken == BATCH {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Accepts one connection; `false` if there is none, or none may be taken now.
+    fn accept(&mut self) -> bool {
+        if self.gate.is_full() {
+            self.pause.set(TICK);
+            return false;
+        }
+        match accept(&self.socket) {
+            Ok((socket, remote)) => {
+                self.serve(socket, remote);
+                true
+            }
+            Err(Errno::AGAIN) => {
+                let mut cx = Context::from_waker(std::task::Waker::noop());
+                if let Poll::Ready(Ok(mut guard)) = self.socket.poll_read_ready(&mut cx) {
+                    guard.clear_ready();
+                }
+                false
+            }
+            // The client was gone before we came (accept(2)).
+            Err(Errno::CONNABORTED | Errno::INTR) => true,
+            Err(error) => {
+                tracing::error!(%error, address = %self.local, "accepting connections pauses");
+                self.pause.set(TICK);
+                false
+            }
+        }
+    }
+
+    fn serve(&self, socket: OwnedFd, remote: SocketAddr) {
+        let peer = Peer {
+            remote: SocketAddr::new(remote.ip().to_canonical(), remote.port()),
+            local: self.local,
+            scheme: Scheme::Http,
+        };
+        let permit = self.gate.enter(peer.ip(), &self.core.snapshot().trusted);
+        let Ok(stream) = Stream::new(socket) else {
+            return;
+        };
+        let core = self.core.clone();
+        let active = core.drain.enter();
+        tokio::task::spawn_local(async move {
+            let _active = active;
+            match permit {
+                Some(permit) => {
+                    serve_connection(core, stream, peer).await;
+                    drop(permit);
+                }
+                None => refuse_crowd(core, stream, peer).await,
+            }
+        });
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn accept(listener: &AsyncFd<OwnedFd>) -> rustix::io::Result<(OwnedFd, SocketAddr)> {
+    let flags = rustix::net::SocketFlags::NONBLOCK | rustix::net::SocketFlags::CLOEXEC;
+    let (socket, remote) = rustix::net::acceptfrom_with(listener, flags)?;
+    Ok((socket, socket_address(remote)?))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn accept(listener: &AsyncFd<OwnedFd>) -> rustix::io::Result<(OwnedFd, SocketAddr)> {
+    let (socket, remote) = rustix::net::acceptfrom(listener)?;
+    rustix::io::ioctl_fionbio(&socket, true)?;
+    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
+    rustix::net::sockopt::set_tcp_nodelay(&socket, true)?;
+    Ok((socket, socket_address(remote)?))
+}
+
+fn socket_address(address: Option<rustix::net::SocketAddrAny>) -> rustix::io::Result<SocketAddr> {
+    address
+        .and_then(|address| SocketAddr::try_from(address).ok())
+        .ok_or(Errno::CONNABORTED)
+}

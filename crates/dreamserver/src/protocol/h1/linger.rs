@@ -1,0 +1,42 @@
+//! Closing so that the client still reads the answer: a close with unread bytes makes the kernel send a reset,
+//! which throws away what the client has not read yet (RFC 9112 §9.6).
+
+use super::incoming::Incoming;
+use crate::limits::Timeouts;
+use crate::stream::Stream;
+use crate::time::Timer;
+use std::future::poll_fn;
+use std::net::Shutdown;
+use std::task::Poll;
+
+/// Ends our sending and discards what the client still sends, for a bounded time.
+pub(super) async fn close(stream: &Stream, incoming: Option<Box<Incoming>>, timeouts: &Timeouts) {
+    stream.shutdown(Shutdown::Write);
+    let Some(incoming) = incoming else { return };
+    let total = Timer::new(incoming.timer.clock());
+    total.set(timeouts.linger_total);
+    incoming.timer.set(timeouts.linger);
+    let mut scratch = [0; 4096];
+    poll_fn(|cx| {
+        loop {
+            match stream.poll_read(&mut scratch, cx) {
+                Poll::Ready(Ok(count)) if count > 0 => incoming.timer.set(timeouts.linger),
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => break,
+            }
+            if total.poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+        }
+        let over = total.poll(cx).is_ready() | incoming.timer.poll(cx).is_ready();
+        if over { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    incoming.timer.clear();
+}
+
+/// Breaks the connection off, so that the client cannot take half an answer for a whole one.
+pub(super) fn reset(stream: &Stream) {
+    // With a linger time of zero the close that follows sends a reset; if that cannot be set, a plain close must do.
+    let _ = rustix::net::sockopt::set_socket_linger(stream, Some(std::time::Duration::ZERO));
+}

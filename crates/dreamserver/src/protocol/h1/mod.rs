@@ -1,0 +1,478 @@
+//! A client's HTTP/1.1 connection (RFC 9112): requests one after the other, answered in order.
+
+mod incoming;
+mod linger;
+mod outgoing;
+mod tunnel;
+
+use crate::error;
+use crate::exchange::{Body, BodyHandle, Peer, Request, Response};
+use crate::log::Record;
+use crate::outbound::OutboundError;
+use crate::serve::{Core, Snapshot, client, serve};
+use crate::stream::Stream;
+use dream_http::h1::{self, Framing, Persistence, RequestParser, encode_response};
+use dream_http::{Name, Reject, RequestHead, ResponseHead, Version};
+use incoming::{Home, Incoming};
+use outgoing::Outgoing;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+/// While the server drains, an idle client has this long to send a request that is on its way; the answer then tells
+/// it to close. A connection closed at once would break that request.
+const DRAIN_GRACE: Duration = Duration::from_secs(1);
+
+/// The status in the log of a request whose client went away before the answer (nginx's number).
+const CLIENT_GONE: u16 = 499;
+
+/// Serves a connection until it ends.
+pub async fn serve_connection(core: Rc<Core>, stream: Stream, peer: Peer) {
+    let mut connection = Connection::new(core, stream, peer);
+    while let Next::Request = connection.exchange().await {}
+}
+
+/// Turns a connection away whose client has too many already.
+pub async fn refuse_crowd(core: Rc<Core>, stream: Stream, peer: Peer) {
+    let mut connection = Connection::new(core, stream, peer);
+    let snapshot = connection.core.snapshot();
+    connection.refuse(&snapshot, Refusal::Crowd).await;
+}
+
+/// What to do after an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Request,
+    Close,
+}
+
+/// What came instead of a request.
+enum Refusal {
+    /// Nothing: the client is gone, or was idle for too long.
+    Silence,
+    /// One connection too many of this client.
+    Crowd,
+    /// A head that took too long.
+    Slow,
+    /// A head that breaks a rule.
+    Rejected(Reject),
+}
+
+/// How a response leaves.
+struct Plan {
+    framing: Framing,
+    persistence: Persistence,
+    close: bool,
+}
+
+struct Connection {
+    core: Rc<Core>,
+    stream: Rc<Stream>,
+    peer: Peer,
+    home: Home,
+    outgoing: Rc<Outgoing>,
+    parser: RequestParser,
+    /// The memory of the last head, for the next one.
+    spare: RequestHead,
+}
+
+impl Connection {
+    fn new(core: Rc<Core>, stream: Stream, peer: Peer) -> Connection {
+        let stream = Rc::new(stream);
+        let home = Home::default();
+        let incoming = Incoming::new(stream.clone(), &core.clock, home.clone());
+        home.set(Some(Box::new(incoming)));
+        let outgoing = Outgoing::new(stream.clone(), &core.clock);
+        let limits = &core.snapshot().limits;
+        let parser = RequestParser::new(h1::Limits {
+            head: limits.head,
+            fields: limits.fields,
+            target: limits.target,
+        });
+        Connection {
+            core,
+            stream,
+            peer,
+            home,
+            outgoing,
+            parser,
+            spare: RequestHead::default(),
+        }
+    }
+
+    /// One exchange: receive, serve, answer, and see what comes next.
+    async fn exchange(&mut self) -> Next {
+        let Some(mut incoming) = self.home.take() else {
+            return Next::Close;
+        };
+        let snapshot = self.core.snapshot();
+        match self.receive(&mut incoming, &snapshot).await {
+            Ok(received) => {
+                let request = self.request(incoming, &snapshot, received);
+                self.answer(&snapshot, request).await
+            }
+            Err(refusal) => {
+                self.home.set(Some(incoming));
+                self.refuse(&snapshot, refusal).await
+            }
+        }
+    }
+
+    /// Waits for a head, which is then in `spare`; gives the time of its first byte.
+    async fn receive(
+        &mut self,
+        incoming: &mut Incoming,
+        snapshot: &Snapshot,
+    ) -> Result<Instant, Refusal> {
+        if incoming.inbound.unread().is_empty() {
+            incoming.inbound.rest();
+            self.outgoing.rest();
+        }
+        incoming.timer.set(snapshot.timeouts.keep_alive);
+        let mut begun = None;
+        let Connection {
+            core,
+            stream,
+            parser,
+            spare,
+            ..
+        } = self;
+        poll_fn(|cx| {
+            loop {
+                let unread = incoming.inbound.unread();
+                if !unread.is_empty() {
+                    let first = *begun.get_or_insert_with(Instant::now);
+                    match parser.parse(unread, spare) {
+                        Ok(Some(count)) => {
+                            incoming.inbound.take(count);
+                            return Poll::Ready(Ok(first));
+                        }
+                        Ok(None) => {}
+                        Err(reject) => return Poll::Ready(Err(Refusal::Rejected(reject))),
+                    }
+                }
+                let partial = parser.has_begun();
+                match incoming
+                    .inbound
+                    .poll_fill(stream, snapshot.limits.head + 1, cx)
+                {
+                    Poll::Ready(Ok(true)) => {
+                        if !partial {
+                            incoming.timer.set(snapshot.timeouts.head);
+                        }
+                    }
+                    Poll::Ready(_) => return Poll::Ready(Err(Refusal::Silence)),
+                    Poll::Pending => return poll_patience(core, incoming, partial, cx),
+                }
+            }
+        })
+        .await
+    }
+
+    fn request(
+        &mut self,
+        mut incoming: Box<Incoming>,
+        snapshot: &Snapshot,
+        received: Instant,
+    ) -> Request {
+        let head = std::mem::take(&mut self.spare);
+        incoming.begin_body(head.framing, &snapshot.timeouts);
+        let body = match head.framing {
+            Framing::None => {
+                self.home.set(Some(incoming));
+                Body::Empty
+            }
+            _ => Body::Stream(BodyHandle::new(incoming)),
+        };
+        self.outgoing.allow_interim(head.version == Version::Http11);
+        Request {
+            head,
+            body,
+            peer: self.peer,
+            id: self.core.new_id(),
+            received,
+            interim: Some(self.outgoing.clone()),
+        }
+    }
+
+    /// Serves the request, sends the response, writes the log.
+    async fn answer(&mut self, snapshot: &Snapshot, mut request: Request) -> Next {
+        let client = client(snapshot, &request);
+        let Some(mut response) = self.serve(snapshot, &mut request).await else {
+            self.log(
+                client,
+                &request,
+                &Response::new(CLIENT_GONE),
+                Some("the client went away"),
+            );
+            return Next::Close;
+        };
+        let plan = self.plan(&request, &mut response);
+        self.outgoing.begin(|outbound| {
+            encode_response(
+                &response.head,
+                plan.framing,
+                plan.persistence,
+                outbound.bytes(),
+            );
+            outbound.begin_body(plan.framing);
+        });
+        let sent = self.send(snapshot, &mut response.body).await;
+        if let (Ok(()), Body::Tunnel(_)) = (&sent, &response.body) {
+            return self.tunnel(client, request, response).await;
+        }
+        let error = sent.as_ref().err().map(ToString::to_string);
+        let broken = error.is_some();
+        response.body = Body::Empty;
+        request.body = Body::Empty;
+        self.log(client, &request, &response, error.as_deref());
+        self.spare = request.head;
+        match (broken, plan.close) {
+            (true, _) => linger::reset(&self.stream),
+            (false, true) => {
+                linger::close(&self.stream, self.home.take(), &snapshot.timeouts).await
+            }
+            (false, false) => return self.next(snapshot).await,
+        }
+        Next::Close
+    }
+
+    /// Serves the request; nothing if the client goes away meanwhile.
+    async fn serve(&self, snapshot: &Snapshot, request: &mut Request) -> Option<Response> {
+        let mut serving = pin!(serve(&self.core, snapshot, request));
+        poll_fn(|cx| match serving.as_mut().poll(cx) {
+            Poll::Ready(response) => Poll::Ready(Some(response)),
+            Poll::Pending => self.poll_gone(cx).map(|()| None),
+        })
+        .await
+    }
+
+    /// Decides framing and persistence of the response (RFC 9112 §6.3, §9).
+    fn plan(&self, request: &Request, response: &mut Response) -> Plan {
+        let head = &mut response.head;
+        if !head.fields.has(Name::Date) {
+            let dated = self
+                .core
+                .clock
+                .with_date(|date| head.fields.append(Name::Date, date));
+            debug_assert!(dated.is_ok(), "a date is clean");
+        }
+        if let Body::Tunnel(_) = response.body {
+            return Plan {
+                framing: Framing::None,
+                persistence: Persistence::Upgrade,
+                close: true,
+            };
+        }
+        let framing = framing(request, head, &mut response.body);
+        let close = !request.head.keep_alive
+            || self.core.drain.has_begun()
+            || framing == Framing::UntilClose
+            || !self.request_can_be_finished();
+        let persistence = match (close, request.head.version) {
+            (true, _) => Persistence::Close,
+            (false, Version::Http10) => Persistence::KeepAlive,
+            (false, Version::Http11) => Persistence::Implied,
+        };
+        Plan {
+            framing,
+            persistence,
+            close,
+        }
+    }
+
+    /// Is the request's body received, or here to be discarded, or on its way to an endpoint? If a body that nobody
+    /// reads is still to come, the connection must close (RFC 9112 §9.3).
+    fn request_can_be_finished(&self) -> bool {
+        match self.home.take() {
+            Some(mut incoming) => {
+                let finished = incoming.inbound.discard_body();
+                self.home.set(Some(incoming));
+                finished
+            }
+            None => true,
+        }
+    }
+
+    async fn send(&self, snapshot: &Snapshot, body: &mut Body) -> Result<(), OutboundError> {
+        poll_fn(
+            |cx| match self.outgoing.poll_send(body, snapshot.timeouts.write, cx) {
+                Poll::Ready(result) => Poll::Ready(result),
+                Poll::Pending => self.poll_gone(cx).map(|()| {
+                    Err(OutboundError::Io(
+                        std::io::ErrorKind::ConnectionReset.into(),
+                    ))
+                }),
+            },
+        )
+        .await
+    }
+
+    /// Ready when the client has reset the connection. While somebody reads its body, the reader notices.
+    fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.home.take() {
+            Some(incoming) => {
+                self.home.set(Some(incoming));
+                self.stream.poll_reset(cx)
+            }
+            None => Poll::Pending,
+        }
+    }
+
+    /// After a whole response on a connection that stays: is the request finished too?
+    async fn next(&self, snapshot: &Snapshot) -> Next {
+        let Some(mut incoming) = self.home.take() else {
+            return Next::Close;
+        };
+        if incoming.inbound.discard_body() {
+            self.home.set(Some(incoming));
+            return Next::Request;
+        }
+        linger::close(&self.stream, Some(incoming), &snapshot.timeouts).await;
+        Next::Close
+    }
+
+    async fn tunnel(
+        &mut self,
+        client: std::net::IpAddr,
+        mut request: Request,
+        mut response: Response,
+    ) -> Next {
+        request.body = Body::Empty;
+        let early = self
+            .home
+            .take()
+            .map(|incoming| incoming.inbound.unread().to_vec());
+        if let Body::Tunnel(tunnel) = std::mem::take(&mut response.body) {
+            let clock = &self.core.clock;
+            let passed = tunnel::run(&self.stream, early.unwrap_or_default(), *tunnel, clock).await;
+            let record = record(client, &request, &response, None);
+            self.core.log.write(&Record {
+                bytes: passed.to_client,
+                received: passed.to_endpoint,
+                ..record
+            });
+        }
+        Next::Close
+    }
+
+    /// Answers what is no request.
+    async fn refuse(&mut self, snapshot: &Snapshot, refusal: Refusal) -> Next {
+        let (status, detail) = match refusal {
+            Refusal::Silence => return Next::Close,
+            Refusal::Crowd => (503, "your address has too many connections here".to_owned()),
+            Refusal::Slow => (408, "the request head came too slowly".to_owned()),
+            Refusal::Rejected(reject) => (reject.status(), reject.to_string()),
+        };
+        let id = self.core.new_id();
+        let mut response = error::bare(status, Some(&id), &detail);
+        if status == 503 {
+            let added = response.head.fields.append(Name::RetryAfter, b"1");
+            debug_assert!(added.is_ok(), "a digit is clean");
+        }
+        let mut request = Request {
+            head: RequestHead::default(),
+            body: Body::Empty,
+            peer: self.peer,
+            id,
+            received: Instant::now(),
+            interim: None,
+        };
+        request.head.keep_alive = false;
+        let plan = self.plan(&request, &mut response);
+        self.outgoing.begin(|outbound| {
+            encode_response(
+                &response.head,
+                plan.framing,
+                plan.persistence,
+                outbound.bytes(),
+            );
+            outbound.begin_body(plan.framing);
+        });
+        let sent = self.send(snapshot, &mut response.body).await;
+        self.log(self.peer.ip(), &request, &response, Some(&detail));
+        match sent {
+            Ok(()) => linger::close(&self.stream, self.home.take(), &snapshot.timeouts).await,
+            Err(_) => linger::reset(&self.stream),
+        }
+        Next::Close
+    }
+
+    fn log(
+        &self,
+        client: std::net::IpAddr,
+        request: &Request,
+        response: &Response,
+        error: Option<&str>,
+    ) {
+        let incoming = self.home.take();
+        let received = incoming.as_ref().map_or(0, |incoming| incoming.received());
+        self.home.set(incoming);
+        let record = record(client, request, response, error);
+        self.core.log.write(&Record {
+            bytes: self.outgoing.body_sent(),
+            received,
+            ..record
+        });
+    }
+}
+
+/// While a head is awaited: is the client's time over? An idle connection just closes, a head that was begun is answered.
+fn poll_patience(
+    core: &Core,
+    incoming: &Incoming,
+    partial: bool,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Instant, Refusal>> {
+    if core.drain.has_begun() && !partial {
+        incoming.timer.shorten(DRAIN_GRACE);
+    }
+    incoming.timer.poll(cx).map(|()| match partial {
+        true => Err(Refusal::Slow),
+        false => Err(Refusal::Silence),
+    })
+}
+
+/// How the body is delimited (RFC 9112 §6.3). A body that may not be is dropped.
+fn framing(request: &Request, head: &mut ResponseHead, body: &mut Body) -> Framing {
+    if !ResponseHead::may_have_body(head.status, request.head.method) {
+        *body = Body::Empty;
+        return Framing::None;
+    }
+    match (body.len(), request.head.version) {
+        (Some(len), _) => Framing::Length(len),
+        (None, Version::Http11) => Framing::Chunked,
+        (None, Version::Http10) => Framing::UntilClose,
+    }
+}
+
+fn record<'a>(
+    client: std::net::IpAddr,
+    request: &'a Request,
+    response: &'a Response,
+    error: Option<&'a str>,
+) -> Record<'a> {
+    let fields = &request.head.fields;
+    Record {
+        id: request.id.as_str(),
+        client,
+        method: request.head.method_text(),
+        path: request.head.path(),
+        query: request.head.query(),
+        host: request.head.host(),
+        user_agent: fields.get(Name::UserAgent),
+        status: response.head.status,
+        bytes: 0,
+        received: 0,
+        latency: request.received.elapsed(),
+        endpoint: response
+            .endpoint
+            .as_ref()
+            .map(|endpoint| &*endpoint.address),
+        endpoint_latency: response.endpoint.as_ref().map(|endpoint| endpoint.latency),
+        version: request.head.version,
+        error,
+    }
+}

@@ -1,0 +1,3 @@
+//! From bytes to exchanges and back. Behind this room nothing can tell which protocol it was.
+
+pub mod h1;

@@ -1,0 +1,322 @@
+//! The hallway itself: from a request to its response, whatever protocol brought it.
+
+use crate::error;
+use crate::exchange::{Request, RequestId, Response};
+use crate::handler::proxy::client_address;
+use crate::handler::{Handler, State};
+use crate::limits::{Limits, Timeouts};
+use crate::log::Sink;
+use crate::middleware::{Flow, Middleware};
+use crate::router::{Found, MethodSet, Table};
+use crate::time::Clock;
+use dream_http::{Method, Name, target::clean_path};
+use ipnet::IpNet;
+use std::cell::{Cell, RefCell};
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::net::IpAddr;
+use std::ops::Deref;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::SystemTime;
+use tokio::sync::Notify;
+
+/// What the back office publishes: immutable, replaced whole.
+pub struct Snapshot {
+    /// Which route a request takes.
+    pub table: Table<Route>,
+    /// Bounds on what peers may ask for.
+    pub limits: Limits,
+    /// Bounds on how long peers may take.
+    pub timeouts: Timeouts,
+    /// Whose `X-Forwarded-*` and `X-Request-Id` are believed.
+    pub trusted: Vec<IpNet>,
+}
+
+/// A core's own hold on a snapshot: exchanges share it without touching a counter that other cores see.
+pub struct Held(Arc<Snapshot>);
+
+impl Deref for Held {
+    type Target = Snapshot;
+
+    fn deref(&self) -> &Snapshot {
+        &self.0
+    }
+}
+
+/// What a route leads to.
+pub struct Route {
+    /// Bytes of the path's beginning that the handler does not see.
+    pub strip: usize,
+    /// The middleware, in walking order.
+    pub chain: Vec<Middleware>,
+    /// The handler.
+    pub handler: Handler,
+}
+
+/// Everything that one core owns. Nothing in it is shared with another core.
+pub struct Core {
+    /// Time.
+    pub clock: Rc<Clock>,
+    /// What the handlers keep.
+    pub state: State,
+    /// Where access lines go.
+    pub log: Sink,
+    /// Told when the core is to finish.
+    pub drain: Rc<Drain>,
+    ids: Ids,
+    snapshot: RefCell<Rc<Held>>,
+}
+
+impl Core {
+    /// A core that serves by `snapshot`.
+    pub fn new(clock: Rc<Clock>, state: State, log: Sink, snapshot: Arc<Snapshot>) -> Core {
+        Core {
+            clock,
+            state,
+            log,
+            drain: Rc::default(),
+            ids: Ids::default(),
+            snapshot: RefCell::new(Rc::new(Held(snapshot))),
+        }
+    }
+
+    /// What to serve by. An exchange keeps the one that it began with.
+    pub fn snapshot(&self) -> Rc<Held> {
+        self.snapshot.borrow().clone()
+    }
+
+    /// Serves by `snapshot` from now on.
+    pub fn publish(&self, snapshot: Arc<Snapshot>) {
+        self.state
+            .pools
+            .configure(&snapshot.limits, &snapshot.timeouts);
+        *self.snapshot.borrow_mut() = Rc::new(Held(snapshot));
+    }
+
+    /// A name for a request that has none yet.
+    pub fn new_id(&self) -> RequestId {
+        self.ids.next()
+    }
+}
+
+/// The wish to finish — no new connections, and each exchange its connection's last — and how far it is.
+#[derive(Default)]
+pub struct Drain {
+    begun: Cell<bool>,
+    told: Notify,
+    active: Cell<usize>,
+}
+
+impl Drain {
+    /// Has the core been told to finish?
+    pub fn has_begun(&self) -> bool {
+        self.begun.get()
+    }
+
+    /// Tells the core to finish.
+    pub fn begin(&self) {
+        self.begun.set(true);
+        self.told.notify_waiters();
+    }
+
+    /// Waits until the core is told to finish.
+    pub async fn wait(&self) {
+        let told = self.told.notified();
+        if !self.begun.get() {
+            told.await;
+        }
+    }
+
+    /// Counts something that has to end before the core may: a connection, or a listener that still accepts.
+    pub fn enter(self: &Rc<Drain>) -> Active {
+        self.active.set(self.active.get() + 1);
+        Active(self.clone())
+    }
+
+    /// Has everything ended?
+    pub fn is_over(&self) -> bool {
+        self.active.get() == 0
+    }
+}
+
+/// Something that has to end before the core may.
+pub struct Active(Rc<Drain>);
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.active.set(self.0.active.get() - 1);
+    }
+}
+
+/// Answers one request. The stations:
+///
+/// 1. name the request;
+/// 2. answer what concerns the server and no site (`CONNECT`, `TRACE`, `OPTIONS *`);
+/// 3. clean the path;
+/// 4. find the route;
+/// 5. walk the chain in, to the handler, and out;
+/// 6. sign the response.
+pub async fn serve(core: &Core, snapshot: &Snapshot, request: &mut Request) -> Response {
+    keep_trusted_id(snapshot, request);
+    let mut response = match check(request) {
+        Some(answer) => answer,
+        None => match find(snapshot, request) {
+            Err(answer) => *answer,
+            Ok(route) => walk(core, snapshot, route, request).await,
+        },
+    };
+    sign(request, &mut response);
+    response
+}
+
+/// The client's address, for the log.
+pub fn client(snapshot: &Snapshot, request: &Request) -> IpAddr {
+    match snapshot.trusted.is_empty() {
+        true => request.peer.ip(),
+        false => client_address(request, &snapshot.trusted),
+    }
+}
+
+/// A trusted peer may have named the request already.
+fn keep_trusted_id(snapshot: &Snapshot, request: &mut Request) {
+    let peer = request.peer.ip();
+    if snapshot
+        .trusted
+        .iter()
+        .any(|network| network.contains(&peer))
+        && let Some(id) = request
+            .head
+            .fields
+            .get(Name::XRequestId)
+            .and_then(RequestId::parse)
+    {
+        request.id = id;
+    }
+}
+
+/// Stations 2 and 3: the answer, where the request goes no further.
+fn check(request: &mut Request) -> Option<Response> {
+    match request.head.method {
+        // We are no tunnel, and an echo of cookies helps only attackers (RFC 9110 §9.3.6, §9.3.8).
+        Method::Connect | Method::Trace => {
+            let detail = "This method is not offered here.";
+            let mut answer = error::page(405, request, detail);
+            allow(&mut answer, b"GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");
+            return Some(answer);
+        }
+        Method::Options if request.head.path() == b"*" => {
+            let mut answer = Response::new(204);
+            allow(&mut answer, b"GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");
+            return Some(answer);
+        }
+        _ => {}
+    }
+    let mut clean = Vec::new();
+    match clean_path(request.head.path(), &mut clean) {
+        Ok(None) => {}
+        Ok(Some(())) => {
+            let query = request.head.query().map(<[u8]>::to_vec);
+            request.head.set_path(&clean, query.as_deref());
+        }
+        Err(reject) => return Some(error::page(reject.status(), request, &reject.to_string())),
+    }
+    None
+}
+
+/// Station 4.
+fn find<'a>(snapshot: &'a Snapshot, request: &Request) -> Result<&'a Route, Box<Response>> {
+    let head = &request.head;
+    let found = match snapshot
+        .table
+        .find(head.host(), head.path(), head.method, &head.fields)
+    {
+        Found::Route(route) => Ok(route),
+        Found::MethodNotAllowed(methods) => Err(method_not_allowed(request, methods)),
+        Found::NoRoute => Err(error::page(
+            404,
+            request,
+            "There is nothing at this address.",
+        )),
+        Found::NoHost => Err(error::page(
+            404,
+            request,
+            "No site is configured for this host.",
+        )),
+    };
+    found.map_err(Box::new)
+}
+
+/// Station 5: in through the chain, and out through as much of it as was walked.
+async fn walk(core: &Core, snapshot: &Snapshot, route: &Route, request: &mut Request) -> Response {
+    let mut walked = 0;
+    let mut early = None;
+    for middleware in &route.chain {
+        walked += 1;
+        match middleware.on_request(request) {
+            Flow::Continue => {}
+            Flow::Answer(response) => {
+                early = Some(*response);
+                break;
+            }
+        }
+    }
+    let mut response = match early {
+        Some(response) => response,
+        None => {
+            let handler = &route.handler;
+            handler
+                .answer(&core.state, &snapshot.trusted, request, route.strip)
+                .await
+        }
+    };
+    for middleware in route.chain[..walked].iter().rev() {
+        middleware.on_response(request, &mut response);
+    }
+    response
+}
+
+/// Station 6: the request's name on every response, ours on those that are ours.
+fn sign(request: &Request, response: &mut Response) {
+    let fields = &mut response.head.fields;
+    fields.remove(Name::XRequestId);
+    let named = fields.append(Name::XRequestId, request.id.as_str().as_bytes());
+    debug_assert!(named.is_ok(), "a request id is letters, digits and hyphens");
+    if response.endpoint.is_none() && !fields.has(Name::Server) {
+        let signed = fields.append(Name::Server, b"dreamserver");
+        debug_assert!(signed.is_ok(), "our name is clean");
+    }
+}
+
+fn method_not_allowed(request: &Request, methods: MethodSet) -> Response {
+    let mut answer = error::page(405, request, "This address does not take that method.");
+    allow(&mut answer, methods.to_string().as_bytes());
+    answer
+}
+
+fn allow(answer: &mut Response, methods: &[u8]) {
+    let allowed = answer.head.fields.append(Name::Allow, methods);
+    debug_assert!(allowed.is_ok(), "methods are tokens");
+}
+
+/// Makes request ids: UUIDs of version 7 (RFC 9562 §5.7) whose random part is a keyed hash of a counter,
+/// so that no system call is spent on them and no client can guess another's.
+#[derive(Default)]
+struct Ids {
+    made: Cell<u64>,
+    key: RandomState,
+}
+
+impl Ids {
+    fn next(&self) -> RequestId {
+        let count = self.made.get();
+        self.made.set(count + 1);
+        let mut random = [0; 10];
+        random[..8].copy_from_slice(&self.key.hash_one(count).to_le_bytes());
+        random[8..].copy_from_slice(&self.key.hash_one(!count).to_le_bytes()[..2]);
+        let millis = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0, |since| since.as_millis() as u64);
+        RequestId::from_uuid(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
+    }
+}

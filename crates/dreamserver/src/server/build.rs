@@ -1,0 +1,167 @@
+//! From the configuration to what the cores serve by.
+
+use crate::config::{
+    AccessLog, Config, FieldEdits, HandlerConfig, LogFormat, LogLevel, MiddlewareConfig,
+    ProxyConfig, RouteConfig, Site,
+};
+use crate::handler::{Handler, files, fixed, proxy};
+use crate::log;
+use crate::middleware::{Edits, Headers, HeadersOptions, InvalidEdit, Middleware};
+use crate::router::{Conflict, Matcher, SiteRoutes, Table};
+use crate::serve::{Route, Snapshot};
+use crate::upstream::Registry;
+use std::fmt;
+use tracing::level_filters::LevelFilter;
+
+/// What the configuration's own checks let through and yet cannot be built.
+#[derive(Debug)]
+pub(super) enum BuildError {
+    /// Two sites or routes would answer the same request.
+    Conflicts(Vec<Conflict>),
+    /// A field that may not be changed.
+    Edit(InvalidEdit),
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BuildError::Conflicts(conflicts) => {
+                write!(
+                    f,
+                    "sites or routes that answer the same requests: {conflicts:?}"
+                )
+            }
+            BuildError::Edit(error) => error.fmt(f),
+        }
+    }
+}
+
+/// What the cores serve by.
+///
+/// # Errors
+/// [`BuildError`], all of which the configuration should have found before.
+pub(super) fn snapshot(config: &Config, registry: &mut Registry) -> Result<Snapshot, BuildError> {
+    let mut sites = Vec::with_capacity(config.sites.len());
+    for site in &config.sites {
+        sites.push(site_routes(config, site, registry)?);
+    }
+    Ok(Snapshot {
+        table: Table::build(sites).map_err(BuildError::Conflicts)?,
+        limits: config.limits.clone(),
+        timeouts: config.timeouts.clone(),
+        trusted: config.trusted_proxies.clone(),
+    })
+}
+
+/// The level of server events.
+pub(super) fn level(config: &Config) -> LevelFilter {
+    match config.log.level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    }
+}
+
+/// Where access lines go.
+pub(super) fn log(config: &Config) -> log::Options {
+    log::Options {
+        target: match &config.log.access {
+            AccessLog::Off => log::Target::Off,
+            AccessLog::Stdout => log::Target::Stdout,
+            AccessLog::File(path) => log::Target::File(path.clone()),
+        },
+        format: match config.log.format {
+            LogFormat::Text => log::Format::Text,
+            LogFormat::Json => log::Format::Json,
+        },
+        query: config.log.query,
+        max_size: config.log.max_size,
+    }
+}
+
+fn site_routes(
+    config: &Config,
+    site: &Site,
+    registry: &mut Registry,
+) -> Result<SiteRoutes<Route>, BuildError> {
+    let routes = site
+        .routes
+        .iter()
+        .map(|route| build_route(config, route, registry));
+    Ok(SiteRoutes {
+        hosts: site.hosts.clone(),
+        routes: routes.collect::<Result<_, _>>()?,
+    })
+}
+
+fn build_route(
+    config: &Config,
+    route: &RouteConfig,
+    registry: &mut Registry,
+) -> Result<(Matcher, Route), BuildError> {
+    let chain = route.chain.iter().map(middleware);
+    let built = Route {
+        strip: route.strip.as_ref().map_or(0, |strip| strip.as_str().len()),
+        chain: chain.collect::<Result<_, _>>()?,
+        handler: handler(config, route, registry),
+    };
+    Ok((route.matcher.clone(), built))
+}
+
+fn middleware(config: &MiddlewareConfig) -> Result<Middleware, BuildError> {
+    match config {
+        MiddlewareConfig::Headers(edits) => Headers::new(&HeadersOptions {
+            request: field_edits(&edits.request),
+            response: field_edits(&edits.response),
+        })
+        .map(Middleware::Headers)
+        .map_err(BuildError::Edit),
+    }
+}
+
+fn field_edits(edits: &FieldEdits) -> Edits {
+    Edits {
+        set: edits.set.clone(),
+        add: edits.add.clone(),
+        remove: edits.remove.clone(),
+    }
+}
+
+fn handler(config: &Config, route: &RouteConfig, registry: &mut Registry) -> Handler {
+    match &route.handler {
+        HandlerConfig::Files(options) => Handler::Files(files::Files::new(files::Options {
+            root: options.root.clone(),
+            index: options.index.clone(),
+            hidden: options.hidden,
+        })),
+        HandlerConfig::Proxy(options) => Handler::Proxy(proxy::Proxy::new(proxy_options(
+            config, route, options, registry,
+        ))),
+        HandlerConfig::Redirect(redirect) => {
+            Handler::Redirect(fixed::Redirect::new(redirect.to.clone(), redirect.status))
+        }
+        HandlerConfig::Respond(respond) => Handler::Respond(fixed::Respond::new(
+            respond.status,
+            respond.body.clone(),
+            respond.content_type.clone(),
+        )),
+    }
+}
+
+fn proxy_options(
+    config: &Config,
+    route: &RouteConfig,
+    options: &ProxyConfig,
+    registry: &mut Registry,
+) -> proxy::Options {
+    proxy::Options {
+        upstream: registry.upstream(&options.endpoints),
+        rewrite_redirects: options.rewrite_redirects,
+        follow_redirects: options.follow_redirects,
+        upgrade: options.upgrade.clone(),
+        max_body: route.max_body.or(config.limits.max_body),
+        tunnel_idle: config.timeouts.tunnel,
+    }
+}
