@@ -11,24 +11,24 @@ fn run(folder: &Path, arguments: &[&str]) -> Output {
         .current_dir(folder)
         .env("XDG_RUNTIME_DIR", folder)
         .output()
-        .unwrap()
+        .expect("the program starts")
 }
 
 fn code(output: &Output) -> i32 {
-    output.status.code().unwrap()
+    output.status.code().expect("no signal ended it")
 }
 
 fn out(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
+    String::from_utf8(output.stdout.clone()).expect("it writes UTF-8")
 }
 
 fn err(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
+    String::from_utf8(output.stderr.clone()).expect("it writes UTF-8")
 }
 
 fn folder_with(config: &str) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("dreamserver.toml"), config).unwrap();
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    fs::write(folder.path().join("dreamserver.toml"), config).expect("a file can be written");
     folder
 }
 
