@@ -112,8 +112,8 @@ test('a film is seeked by ranges, without being fetched whole', TIMEOUT, async (
   const starts = [];
   for (const answer of answers) {
     assert.equal(answer.status(), 206);
-    const range = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(await answer.headerValue('content-range'));
-    assert.ok(range, 'a Content-Range that names the whole length');
+    const range = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(answer.headers()['content-range']);
+    assert.ok(range, `no whole Content-Range: ${JSON.stringify(answer.headers())}`);
     assert.equal(Number(range[3]), length);
     starts.push(Number(range[1]));
   }
