@@ -1,4 +1,4 @@
-//! Both parsers against the clock: `cargo run --release --bin time`.
+//! Both parsers against the clock: `cargo run --release --bin time -- --bench`.
 
 mod inputs;
 

@@ -111,7 +111,7 @@ impl Name {
     }
 
     /// As [`Name::find`] for the name `bytes[..len]`; quicker where eight bytes can be read at once.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find_before(bytes: &[u8], len: usize) -> Name {
         let Some((first, last)) = ends(bytes, len) else {
             return Name::find(&bytes[..len]);

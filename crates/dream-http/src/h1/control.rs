@@ -68,20 +68,20 @@ impl<'a> Control<'a> {
         self.expects_continue && version == Version::Http11 && has_body
     }
 
+    #[inline(never)]
     fn connection(&mut self, value: &[u8]) {
-        match value {
-            // What nearly everyone writes, without a look at each byte.
-            b"keep-alive" => self.keep_alive = true,
-            b"close" => self.close = true,
-            _ => {
-                for option in list_members(value) {
-                    self.close |= option.eq_ignore_ascii_case(b"close");
-                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-                }
-            }
+        // What nearly everyone writes, without a look at each member.
+        if value == b"keep-alive" {
+            self.keep_alive = true;
+            return;
+        }
+        for option in list_members(value) {
+            self.close |= option.eq_ignore_ascii_case(b"close");
+            self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
         }
     }
 
+    #[inline(never)]
     fn expect(&mut self, value: &[u8]) {
         self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue");
     }

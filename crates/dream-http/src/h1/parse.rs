@@ -138,8 +138,11 @@ impl RequestParser {
 
     /// RFC 9112 §3.1
     fn method(&mut self, message: &[u8]) -> Result<bool, Reject> {
-        let window = &message[..message.len().min(MAX_METHOD)];
-        self.at = skip_token(window, self.at);
+        self.at = match message {
+            [b'G', b'E', b'T', b' ', ..] => 3,
+            [b'P', b'O', b'S', b'T', b' ', ..] => 4,
+            _ => skip_token(&message[..message.len().min(MAX_METHOD)], self.at),
+        };
         match message.get(self.at) {
             None => return Ok(false),
             Some(b' ') if self.at > 0 => {}

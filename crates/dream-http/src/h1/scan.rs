@@ -26,8 +26,22 @@ pub(super) fn find_colon(mut bytes: &[u8]) -> Option<usize> {
     None
 }
 
+/// Where `byte` stands first. Targets are short: calling a vectorised search would cost more than it saves.
+pub(super) fn find_byte(bytes: &[u8], byte: u8) -> Option<usize> {
+    let mut rest = bytes;
+    while let Some(word) = word(rest) {
+        let marks = equal(word, byte);
+        if marks != 0 {
+            return Some(bytes.len() - rest.len() + lowest(marks));
+        }
+        rest = &rest[8..];
+    }
+    let at = rest.iter().position(|&other| other == byte)?;
+    Some(bytes.len() - rest.len() + at)
+}
+
 /// Skips what may stand in a field value or a reason phrase: everything but controls (RFC 9110 §5.5).
-#[inline]
+#[inline(always)]
 pub(super) fn skip_text(bytes: &[u8], mut at: usize) -> usize {
     loop {
         at = skip_printable(bytes, at);
@@ -38,18 +52,21 @@ pub(super) fn skip_text(bytes: &[u8], mut at: usize) -> usize {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn skip_printable(bytes: &[u8], at: usize) -> usize {
-    let rest = bytes.get(at..).unwrap_or_default();
+    let mut rest = bytes.get(at..).unwrap_or_default();
     // Many values are short.
-    let Some(first) = word(rest) else {
-        return at + printable_bytes(rest);
-    };
-    let marks = not_printable(first);
-    if marks != 0 {
-        return at + lowest(marks);
+    for _ in 0..SHORT / 8 {
+        let Some(word) = word(rest) else {
+            return bytes.len() - rest.len() + printable_bytes(rest);
+        };
+        let marks = not_printable(word);
+        if marks != 0 {
+            return bytes.len() - rest.len() + lowest(marks);
+        }
+        rest = &rest[8..];
     }
-    bytes.len() - printable_tail(&rest[8..])
+    bytes.len() - printable_tail(rest)
 }
 
 /// The length of what is left of `rest` where it is no longer printable.
@@ -138,6 +155,9 @@ const fn lowest(marks: u64) -> usize {
 const LOW: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
+/// Bytes of a value that are looked at in words, before longer ones are in blocks.
+const SHORT: usize = 16;
+
 /// Bytes that are looked at together in long values.
 const BLOCK: usize = 16;
 
@@ -176,6 +196,12 @@ mod tests {
         }
         assert_eq!(skip_text(b"abc", 3), 3);
         assert_eq!(find_colon(&[b'a'; 64]), None);
+        for at in 0..20 {
+            let mut bytes = vec![b'/'; 20];
+            assert_eq!(find_byte(&bytes, b'?'), None);
+            bytes[at] = b'?';
+            assert_eq!(find_byte(&bytes, b'?'), Some(at));
+        }
         for at in 0..NEAR {
             let mut bytes = vec![b';'; NEAR];
             bytes[at] = b':';

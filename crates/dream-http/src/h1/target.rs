@@ -1,6 +1,7 @@
 //! The target of a request and its host, taken apart and checked (RFC 9112 §3.2 and §3.3).
 
 use super::control::{Control, Once};
+use super::scan::find_byte;
 use crate::fields::Span;
 use crate::head::TargetSpans;
 use crate::{Method, Reason, Reject, RequestHead, TargetForm, Version};
@@ -64,7 +65,7 @@ fn absolute_form(message: &[u8], whole: Span) -> Result<TargetSpans, Reject> {
 fn with_path(message: &[u8], whole: Span, form: TargetForm, path: usize) -> TargetSpans {
     let text = &whole.of(message)[path..];
     let at = whole.at + path as u32;
-    let question = memchr::memchr(b'?', text);
+    let question = find_byte(text, b'?');
     let query = question.map(|question| Span {
         at: at + question as u32 + 1,
         len: (text.len() - question - 1) as u32,
@@ -100,18 +101,25 @@ pub(super) fn check_host(head: &RequestHead, control: &Control<'_>) -> Result<()
         Once::Absent if head.version == Version::Http10 => return Ok(()),
         Once::Absent => return Err(Reject::new(Reason::HostMissing, head.fields.bytes.len())),
     };
+    let has_authority = head.target.authority.len > 0;
+    if !has_authority && is_plain(value) {
+        return Ok(());
+    }
     let Some(host) = Authority::parse(value) else {
         return Err(Reject::new(Reason::HostInvalid, at));
     };
-    if head.target.authority.len == 0 {
-        return Ok(());
-    }
     match target_authority(head) {
         Some((target, default)) if !host.agrees(&target, default) => {
             Err(Reject::new(Reason::HostContradicts, at))
         }
         _ => Ok(()),
     }
+}
+
+/// The usual Host, looked at without a branch for each byte: a name or an IPv4 address, and no port.
+fn is_plain(host: &[u8]) -> bool {
+    let plain = |plain, &byte: &u8| plain & REG_NAME[byte as usize];
+    !host.is_empty() && host.iter().fold(true, plain)
 }
 
 /// The authority of the target, if its form has one, and the port that goes without saying.
