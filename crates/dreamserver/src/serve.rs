@@ -9,7 +9,7 @@ use crate::log::Sink;
 use crate::middleware::{Flow, Middleware};
 use crate::router::{Found, MethodSet, Table};
 use crate::time::Clock;
-use dream_http::{Method, Name, target::clean_path};
+use dream_http::{Method, Name, TargetForm, target::clean_path};
 use ipnet::IpNet;
 use std::cell::{Cell, RefCell};
 use std::collections::hash_map::RandomState;
@@ -104,6 +104,7 @@ impl Core {
 #[derive(Default)]
 pub struct Drain {
     begun: Cell<bool>,
+    cut: Cell<bool>,
     told: Notify,
     active: Cell<usize>,
 }
@@ -118,6 +119,16 @@ impl Drain {
     pub fn begin(&self) {
         self.begun.set(true);
         self.told.notify_waiters();
+    }
+
+    /// Breaks off what has not finished by now; the clock must wake it.
+    pub fn cut(&self) {
+        self.cut.set(true);
+    }
+
+    /// Is what has not finished to break off?
+    pub fn is_cut(&self) -> bool {
+        self.cut.get()
     }
 
     /// Waits until the core is told to finish.
@@ -214,8 +225,12 @@ fn check(request: &mut Request) -> Option<Response> {
     }
     let mut clean = Vec::new();
     match clean_path(request.head.path(), &mut clean) {
-        Ok(None) => {}
-        Ok(Some(())) => {
+        Ok(None) if request.head.target().form == TargetForm::Origin => {}
+        Ok(changed) => {
+            if changed.is_none() {
+                // The absolute form says what Host says too: behind us goes the origin form (RFC 9112 §3.2.1).
+                clean = request.head.path().to_vec();
+            }
             let query = request.head.query().map(<[u8]>::to_vec);
             request.head.set_path(&clean, query.as_deref());
         }

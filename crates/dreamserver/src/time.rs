@@ -52,9 +52,9 @@ impl Clock {
         self.wake(|deadline, ticks| deadline <= ticks);
     }
 
-    /// Wakes every task that waits with a time-out, to look at the world anew.
+    /// Wakes every task that has a timer, to look at the world anew.
     pub fn wake_all(&self) {
-        self.wake(|deadline, _| deadline != NEVER);
+        self.wake(|_, _| true);
     }
 
     /// The time as the Date field writes it (RFC 9110 §6.6.1), at most a tick old.
@@ -154,15 +154,19 @@ impl Timer {
 
     /// Ready once the time has come.
     pub fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut slots = self.clock.slots.borrow_mut();
-        if slots.deadlines[self.slot] <= self.clock.ticks.get() {
+        if self.clock.slots.borrow().deadlines[self.slot] <= self.clock.ticks.get() {
             return Poll::Ready(());
         }
-        match &mut slots.wakers[self.slot] {
+        self.attend(cx);
+        Poll::Pending
+    }
+
+    /// Lets [`Clock::wake_all`] reach this task, whether the time-out is set or not.
+    pub fn attend(&self, cx: &mut Context<'_>) {
+        match &mut self.clock.slots.borrow_mut().wakers[self.slot] {
             Some(waker) => waker.clone_from(cx.waker()),
             waker @ None => *waker = Some(cx.waker().clone()),
         }
-        Poll::Pending
     }
 
     fn store(&self, deadline: u32) {

@@ -23,6 +23,9 @@ const SWEEP: u32 = 4;
 /// Threads that wait for slow disks and names, for each core.
 const BLOCKING_THREADS: usize = 16;
 
+/// What was broken off has this long to be logged.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// What the main thread tells a core.
 pub(super) enum Message {
     /// Serve by this from now on.
@@ -154,11 +157,20 @@ async fn attend(core: &Core, mailbox: &mut mpsc::Receiver<Message>) {
     };
     core.drain.begin();
     core.clock.wake_all();
-    let end = Instant::now() + drain;
+    if !finished_within(core, drain).await {
+        core.drain.cut();
+        core.clock.wake_all();
+        finished_within(core, LAST_WORDS).await;
+    }
+}
+
+async fn finished_within(core: &Core, time: Duration) -> bool {
+    let end = Instant::now() + time;
     let mut look = tokio::time::interval(LOOK);
     while !core.drain.is_over() && Instant::now() < end {
         look.tick().await;
     }
+    core.drain.is_over()
 }
 
 /// The core's heartbeat: moves the clock, hands log lines over, looks idle connections over.

@@ -12,7 +12,7 @@ use crate::outbound::OutboundError;
 use crate::serve::{Core, Snapshot, client, serve};
 use crate::stream::Stream;
 use dream_http::h1::{self, Framing, Persistence, RequestParser, encode_response};
-use dream_http::{Name, Reject, RequestHead, ResponseHead, Version};
+use dream_http::{Method, Name, Reject, RequestHead, ResponseHead, Version};
 use incoming::{Home, Incoming};
 use outgoing::Outgoing;
 use std::future::poll_fn;
@@ -62,6 +62,9 @@ enum Refusal {
 
 /// How a response leaves.
 struct Plan {
+    /// What the head says.
+    announced: Framing,
+    /// What follows it; nothing after the answer to HEAD.
     framing: Framing,
     persistence: Persistence,
     close: bool,
@@ -213,7 +216,7 @@ impl Connection {
         self.outgoing.begin(|outbound| {
             encode_response(
                 &response.head,
-                plan.framing,
+                plan.announced,
                 plan.persistence,
                 outbound.bytes(),
             );
@@ -261,6 +264,7 @@ impl Connection {
         }
         if let Body::Tunnel(_) = response.body {
             return Plan {
+                announced: Framing::None,
                 framing: Framing::None,
                 persistence: Persistence::Upgrade,
                 close: true,
@@ -277,6 +281,7 @@ impl Connection {
             (false, Version::Http11) => Persistence::Implied,
         };
         Plan {
+            announced: announced(request, head, framing),
             framing,
             persistence,
             close,
@@ -310,8 +315,12 @@ impl Connection {
         .await
     }
 
-    /// Ready when the client has reset the connection. While somebody reads its body, the reader notices.
+    /// Ready when the client has reset the connection, or the server's time to finish is over. While somebody reads the
+    /// request's body, that reader notices a reset.
     fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.outgoing.poll_cut(&self.core.drain, cx).is_ready() {
+            return Poll::Ready(());
+        }
         match self.home.take() {
             Some(incoming) => {
                 self.home.set(Some(incoming));
@@ -346,8 +355,8 @@ impl Connection {
             .take()
             .map(|incoming| incoming.inbound.unread().to_vec());
         if let Body::Tunnel(tunnel) = std::mem::take(&mut response.body) {
-            let clock = &self.core.clock;
-            let passed = tunnel::run(&self.stream, early.unwrap_or_default(), *tunnel, clock).await;
+            let early = early.unwrap_or_default();
+            let passed = tunnel::run(&self.core, &self.stream, early, *tunnel).await;
             let record = record(client, &request, &response, None);
             self.core.log.write(&Record {
                 bytes: passed.to_client,
@@ -385,7 +394,7 @@ impl Connection {
         self.outgoing.begin(|outbound| {
             encode_response(
                 &response.head,
-                plan.framing,
+                plan.announced,
                 plan.persistence,
                 outbound.bytes(),
             );
@@ -445,6 +454,17 @@ fn framing(request: &Request, head: &mut ResponseHead, body: &mut Body) -> Frami
         (Some(len), _) => Framing::Length(len),
         (None, Version::Http11) => Framing::Chunked,
         (None, Version::Http10) => Framing::UntilClose,
+    }
+}
+
+/// What the head says of the body. The answer to HEAD says what the one to GET would (RFC 9110 §9.3.2): a length if it
+/// is known, else chunks.
+fn announced(request: &Request, head: &ResponseHead, framing: Framing) -> Framing {
+    let unknown =
+        head.content_length.is_none() && ResponseHead::may_have_body(head.status, Method::Get);
+    match request.head.version {
+        Version::Http11 if request.head.method == Method::Head && unknown => Framing::Chunked,
+        _ => framing,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::exchange::{Body, Interim};
 use crate::outbound::{Outbound, OutboundError};
+use crate::serve::Drain;
 use crate::stream::Stream;
 use crate::time::{Clock, Timer};
 use dream_http::ResponseHead;
@@ -76,6 +77,15 @@ impl Outgoing {
             );
             Err(OutboundError::Io(slow))
         })
+    }
+
+    /// Ready when the server's time to finish is over.
+    pub(super) fn poll_cut(&self, drain: &Drain, cx: &mut Context<'_>) -> Poll<()> {
+        if drain.is_cut() {
+            return Poll::Ready(());
+        }
+        self.timer.attend(cx);
+        Poll::Pending
     }
 
     /// Bytes of the last body that were sent.

@@ -1,12 +1,12 @@
 //! After a 101: bytes both ways until both sides have ended, each end passed on by itself.
 
 use crate::exchange::Tunnel;
+use crate::serve::Core;
 use crate::stream::Stream;
-use crate::time::{Clock, Timer};
+use crate::time::Timer;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 /// A message of a chat or a game fits many times over.
@@ -21,18 +21,16 @@ pub(super) struct Passed {
 
 /// Passes bytes until both directions have ended, one broke, or none came for the idle time. `early`
 /// is what the client sent behind its head.
-pub(super) async fn run(
-    client: &Stream,
-    early: Vec<u8>,
-    tunnel: Tunnel,
-    clock: &Rc<Clock>,
-) -> Passed {
+pub(super) async fn run(core: &Core, client: &Stream, early: Vec<u8>, tunnel: Tunnel) -> Passed {
     let endpoint = tunnel.stream;
     let mut up = Direction::new(early);
     let mut down = Direction::new(tunnel.received);
-    let timer = Timer::new(clock);
+    let timer = Timer::new(&core.clock);
     let mut moved = u64::MAX;
     poll_fn(|cx| {
+        if core.drain.is_cut() {
+            return Poll::Ready(());
+        }
         let states = (
             up.poll(client, &endpoint, cx),
             down.poll(&endpoint, client, cx),
