@@ -10,8 +10,8 @@ const FONT = '/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf';
 export function makeSite(folder) {
   ffmpeg('-f', 'lavfi', '-i', 'testsrc=size=320x200', '-frames:v', '1', join(folder, 'picture.png'));
   // Noise does not compress, so that the film is too long to be fetched whole before the seek.
-  ffmpeg('-f', 'lavfi', '-i', 'testsrc=size=480x320:rate=15:duration=30', '-vf', 'noise=alls=60:allf=t',
-    '-c:v', 'libvpx', '-b:v', '8M', '-deadline', 'realtime', '-cpu-used', '8', '-g', '15', join(folder, 'film.webm'));
+  ffmpeg('-f', 'lavfi', '-i', 'testsrc=size=320x240:rate=10:duration=30', '-vf', 'noise=alls=60:allf=t',
+    '-c:v', 'libvpx', '-b:v', '8M', '-deadline', 'realtime', '-cpu-used', '8', '-g', '10', join(folder, 'film.webm'));
   copyFileSync(FONT, join(folder, 'letters.ttf'));
   execFileSync('woff2_compress', [join(folder, 'letters.ttf')], { stdio: 'ignore' });
   writeFileSync(join(folder, 'drawing.svg'), DRAWING);

@@ -1,7 +1,7 @@
 //! From a request's path to a name below the root, in one pure function.
 //!
 //! Everything that could lead out of the root by its spelling is refused here, before any system call; what could
-//! lead out by what is on the disk (symlinks) is refused by [`super::root`]. Each line of defence holds alone.
+//! lead out by what is on the disk (symlinks) is refused by `root.rs`. Each line of defence holds alone.
 
 use std::fmt;
 
