@@ -47,7 +47,8 @@ pub fn connection_server(input: &[u8]) {
     for message in whole.messages.iter().filter(|message| message.whole) {
         // We send HTTP/1.1, which a request without Host cannot be.
         if message.head.fields.has(Name::Host) {
-            survives_encoding(message, &requests(&encoded_request(message), &[]));
+            let encoded = encoded_request(message);
+            survives_encoding(message, &requests_within(ROOMY, &encoded, &[]));
         }
     }
 }
@@ -69,7 +70,8 @@ pub fn connection_client(input: &[u8]) {
         "cut differently"
     );
     for message in whole.messages.iter().filter(|message| message.whole) {
-        survives_encoding(message, &responses(&encoded_response(message), method, &[]));
+        let encoded = encoded_response(message);
+        survives_encoding(message, &responses_within(ROOMY, &encoded, method, &[]));
     }
 }
 
@@ -169,7 +171,11 @@ impl Meaning for ResponseHead {
 
 /// Reads `input`, which arrives in parts that end at `cuts`, in the server's role.
 pub fn requests(input: &[u8], cuts: &[usize]) -> Conversation<RequestHead> {
-    let mut parser = RequestParser::new(Limits::default());
+    requests_within(Limits::default(), input, cuts)
+}
+
+fn requests_within(limits: Limits, input: &[u8], cuts: &[usize]) -> Conversation<RequestHead> {
+    let mut parser = RequestParser::new(limits);
     converse(input, cuts, |bytes, head: &mut RequestHead| {
         let len = parser.parse(bytes, head)?;
         Ok(len.map(|len| Parsed {
@@ -183,7 +189,16 @@ pub fn requests(input: &[u8], cuts: &[usize]) -> Conversation<RequestHead> {
 
 /// Reads `input` in the client's role, as answers to requests with `method`.
 pub fn responses(input: &[u8], method: Method, cuts: &[usize]) -> Conversation<ResponseHead> {
-    let mut parser = ResponseParser::new(Limits::default());
+    responses_within(Limits::default(), input, method, cuts)
+}
+
+fn responses_within(
+    limits: Limits,
+    input: &[u8],
+    method: Method,
+    cuts: &[usize],
+) -> Conversation<ResponseHead> {
+    let mut parser = ResponseParser::new(limits);
     converse(input, cuts, |bytes, head: &mut ResponseHead| {
         let len = parser.parse(bytes, method, head)?;
         Ok(len.map(|len| Parsed {
@@ -271,7 +286,12 @@ impl BodyReader {
     ) -> Result<(), Reject> {
         loop {
             let mut part = input[self.at..*seen].to_vec();
-            let decoded = self.decoder.decode(&mut part)?;
+            let decoded = self.decoder.decode(&mut part);
+            if decoded.is_err() {
+                let again = self.decoder.decode(&mut part);
+                assert_eq!(again, decoded, "what is refused stays refused");
+            }
+            let decoded = decoded?;
             assert!(decoded.produced <= decoded.consumed && decoded.consumed <= part.len());
             assert!(decoded.done || decoded.consumed == part.len());
             self.body.extend_from_slice(&part[..decoded.produced]);
@@ -312,6 +332,10 @@ fn heads_agree<Parser, Head: Meaning + core::fmt::Debug>(
             .chain([input.len()])
             .map(|end| parse(&mut parser, &input[..end], &mut head))
             .find(|result| *result != Ok(None));
+        if let Some(Err(reject)) = result {
+            let again = parse(&mut parser, input, &mut head);
+            assert_eq!(again, Err(reject), "what is refused stays refused");
+        }
         (result, head)
     };
     let whole = in_parts(&[]);
@@ -439,3 +463,10 @@ fn random_cuts(input: &[u8]) -> Vec<usize> {
     cuts.sort_unstable();
     cuts
 }
+
+/// What we send may be a little larger than what we got: a Connection field is added, a blank stands behind each colon.
+const ROOMY: Limits = Limits {
+    head: 64 * 1024,
+    fields: 200,
+    target: 8 * 1024,
+};

@@ -30,6 +30,7 @@ enum State {
     Chunked(Chunked),
     /// Until close, or a tunnel.
     Everything,
+    Refused(Reject),
 }
 
 impl State {
@@ -67,8 +68,8 @@ impl BodyDecoder {
     /// consumed must be given again, with more behind them (there are none before the body is done).
     ///
     /// # Errors
-    /// [`Reject`] with the rule that was broken, its offset counted from the start of the body; bytes that the same
-    /// call would have produced are lost.
+    /// [`Reject`] with the rule that was broken, its offset counted from the start of the body, and again at each further call; bytes
+    /// that the same call would have produced are lost.
     pub fn decode(&mut self, input: &mut [u8]) -> Result<Decoded, Reject> {
         let (consumed, produced, done) = match &mut self.state {
             State::Done => (0, 0, true),
@@ -79,9 +80,16 @@ impl BodyDecoder {
                 (len, len, *left == 0)
             }
             State::Chunked(chunked) => {
-                let decoded = chunked.decode(input, &mut self.trailers)?;
+                let decoded = match chunked.decode(input, &mut self.trailers) {
+                    Ok(decoded) => decoded,
+                    Err(reject) => {
+                        self.state = State::Refused(reject);
+                        return Err(reject);
+                    }
+                };
                 (decoded.consumed, decoded.produced, decoded.done)
             }
+            State::Refused(reject) => return Err(*reject),
         };
         if done {
             self.state = State::Done;
@@ -107,6 +115,7 @@ impl BodyDecoder {
             // RFC 9112 §8: a body that ends before its framing says so is incomplete.
             State::Length(_) => Err(Reject::new(Reason::Truncated, 0)),
             State::Chunked(chunked) => Err(Reject::new(Reason::Truncated, chunked.offset())),
+            State::Refused(reject) => Err(*reject),
         }
     }
 
@@ -115,7 +124,7 @@ impl BodyDecoder {
         match self.state {
             State::Done => Some(0),
             State::Length(left) => Some(left),
-            State::Chunked(_) | State::Everything => None,
+            State::Chunked(_) | State::Everything | State::Refused(_) => None,
         }
     }
 

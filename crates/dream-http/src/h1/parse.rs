@@ -54,6 +54,7 @@ enum RequestPlace {
     Target,
     Version,
     Fields,
+    Refused(Reject),
 }
 
 /// What the first line of a request said.
@@ -84,8 +85,21 @@ impl RequestParser {
     /// bytes and more behind them: what was looked at is not looked at again.
     ///
     /// # Errors
-    /// [`Reject`] with the rule that was broken. The connection cannot be used further.
+    /// [`Reject`] with the rule that was broken, and again at each further call: the connection cannot be used.
     pub fn parse(&mut self, input: &[u8], head: &mut RequestHead) -> Result<Option<usize>, Reject> {
+        let parsed = self.go_on(input, head);
+        if let Err(reject) = parsed {
+            self.place = RequestPlace::Refused(reject);
+        }
+        parsed
+    }
+
+    /// Has a byte of a request been seen (empty lines before it do not count)?
+    pub fn has_begun(&self) -> bool {
+        !matches!(self.place, RequestPlace::EmptyLines)
+    }
+
+    fn go_on(&mut self, input: &[u8], head: &mut RequestHead) -> Result<Option<usize>, Reject> {
         if matches!(self.place, RequestPlace::EmptyLines) && !self.empty_lines(input)? {
             return Ok(None);
         }
@@ -98,11 +112,6 @@ impl RequestParser {
             }
             None => Ok(None),
         }
-    }
-
-    /// Has a byte of a request been seen (empty lines before it do not count)?
-    pub fn has_begun(&self) -> bool {
-        !matches!(self.place, RequestPlace::EmptyLines)
     }
 
     /// RFC 9112 §2.2: a server ignores at least one empty line before a request.
@@ -129,6 +138,7 @@ impl RequestParser {
                 RequestPlace::Fields => {
                     return self.section.parse(message, self.limits.fields);
                 }
+                RequestPlace::Refused(reject) => return Err(reject),
             };
             if !whole {
                 return Ok(None);
@@ -246,6 +256,7 @@ enum ResponsePlace {
     Status,
     Reason,
     Fields,
+    Refused(Reject),
 }
 
 impl ResponseParser {
@@ -264,8 +275,21 @@ impl ResponseParser {
     /// As [`RequestParser::parse`]; `method` is that of the request which is answered, on which framing depends.
     ///
     /// # Errors
-    /// [`Reject`] with the rule that was broken. The connection cannot be used further.
+    /// [`Reject`] with the rule that was broken, and again at each further call: the connection cannot be used.
     pub fn parse(
+        &mut self,
+        input: &[u8],
+        method: Method,
+        head: &mut ResponseHead,
+    ) -> Result<Option<usize>, Reject> {
+        let parsed = self.go_on(input, method, head);
+        if let Err(reject) = parsed {
+            self.place = ResponsePlace::Refused(reject);
+        }
+        parsed
+    }
+
+    fn go_on(
         &mut self,
         input: &[u8],
         method: Method,
@@ -290,6 +314,7 @@ impl ResponseParser {
                 ResponsePlace::Fields => {
                     return self.section.parse(message, self.limits.fields);
                 }
+                ResponsePlace::Refused(reject) => return Err(reject),
             };
             if !whole {
                 return Ok(None);
