@@ -3,6 +3,7 @@
 use crate::stream::Stream;
 use dream_http::h1::{BodyDecoder, Framing};
 use dream_http::{Fields, Reject};
+use std::cell::RefCell;
 use std::io;
 use std::ops::Range;
 use std::task::{Context, Poll, ready};
@@ -74,6 +75,10 @@ impl Inbound {
     ) -> Poll<io::Result<bool>> {
         if self.ended {
             return Poll::Ready(Ok(false));
+        }
+        if self.bytes.is_empty() {
+            // Memory is taken when there is something to put into it: idle connections have none.
+            ready!(stream.poll_readable(cx))?;
         }
         self.make_room(limit);
         let end = self.unread.end;
@@ -174,7 +179,7 @@ impl Inbound {
     /// Gives the memory back while nothing is expected, so that an idle connection costs little.
     pub fn rest(&mut self) {
         if self.shown.is_empty() && self.unread.is_empty() {
-            self.bytes = Vec::new();
+            give_back(std::mem::take(&mut self.bytes));
             (self.shown, self.unread) = (0..0, 0..0);
         }
     }
@@ -207,11 +212,39 @@ impl Inbound {
         self.bytes.copy_within(kept..self.unread.end, 0);
         self.shown = self.shown.start.saturating_sub(kept)..self.shown.end.saturating_sub(kept);
         self.unread = self.unread.start - kept..self.unread.end - kept;
-        if self.unread.end == self.bytes.len() {
+        if self.bytes.is_empty() {
+            self.bytes = take_buffer();
+        } else if self.unread.end == self.bytes.len() {
             let grown = (self.bytes.len() * 2).clamp(SMALL, limit.max(SMALL));
             let grown = grown.max(self.unread.end + 1);
             self.bytes.resize(grown, 0);
         }
+    }
+}
+
+/// Buffers that no connection of this thread uses.
+const SPARE_BUFFERS: usize = 64;
+
+thread_local! {
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+fn take_buffer() -> Vec<u8> {
+    let spare = SPARE.with_borrow_mut(Vec::pop);
+    spare.unwrap_or_else(|| vec![0; SMALL])
+}
+
+fn give_back(buffer: Vec<u8>) {
+    SPARE.with_borrow_mut(|spare| {
+        if buffer.len() == SMALL && spare.len() < SPARE_BUFFERS {
+            spare.push(buffer);
+        }
+    });
+}
+
+impl Drop for Inbound {
+    fn drop(&mut self) {
+        give_back(std::mem::take(&mut self.bytes));
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! A request walks one straight hallway through these rooms, and its response walks back:
 //! `listener → protocol → serve → router → middleware → handler → upstream`.
-//! The back office (`config`, `server`) builds what the hallway uses; the shelf (`error`, `exchange`, `limits`,
-//! `log`, `options`, `stream`, `time`) is used by every room. A room imports rooms to its right and the shelf only.
+//! The back office (`config`, `cli`, `server`) builds what the hallway uses. The shelf (all the others) is used by every
+//! room. A room imports rooms to its right and the shelf only.
 
 #[cfg(windows)]
 compile_error!("DreamServer needs a Unix: on Windows, build and run it inside WSL");

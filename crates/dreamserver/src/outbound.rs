@@ -18,6 +18,9 @@ use tokio::task::JoinHandle;
 /// How much of a file is sent between looks at whether it is in memory.
 const WINDOW: u64 = 512 * 1024;
 
+/// Room for a usual head stays with a connection.
+const KEPT: usize = 1024;
+
 /// What is to be sent.
 ///
 /// Invariant: `bytes[sent..]` go out first, then `announced` bytes of the body, then `tail`.
@@ -113,11 +116,10 @@ impl Outbound {
         self.sent = 0;
     }
 
-    /// Gives the memory back while nothing is to be sent.
+    /// Gives memory back that an idle connection should not hold.
     pub fn rest(&mut self) {
         self.clear();
-        self.bytes = Vec::new();
-        self.tail = Vec::new();
+        self.bytes.shrink_to(KEPT);
     }
 
     /// Sends the encoded bytes.

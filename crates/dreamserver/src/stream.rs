@@ -50,6 +50,16 @@ impl Stream {
         }
     }
 
+    /// Waits until reading may bring something.
+    ///
+    /// # Errors
+    /// What the runtime says.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.fd
+            .poll_read_ready(cx)
+            .map_ok(|mut guard| guard.retain_ready())
+    }
+
     /// Writes what fits of several pieces in one system call, waiting if nothing fits.
     ///
     /// # Errors
