@@ -20,7 +20,7 @@ options! {
         pub connections_per_address: usize as Count = 256,
         /// Bytes of an endpoint's response head → 502.
         pub response_head: usize as Size = "64 KiB",
-        /// Idle connections kept per endpoint and core.
+        /// Idle connections kept per endpoint and core; those beyond it are closed when nobody needed them for a second.
         pub pool: usize as Count = 32,
         /// Bytes of hot small files kept in memory per core.
         pub file_store: usize as Size = "32 MiB",

@@ -14,12 +14,20 @@ use std::time::Duration;
 pub struct Pools {
     clock: Rc<Clock>,
     options: RefCell<Options>,
+    idle: RefCell<Vec<Idle>>,
+    turns: RefCell<Vec<usize>>,
+}
+
+/// The idle connections to one endpoint, the one used last at the end.
+#[derive(Default)]
+struct Idle {
     #[allow(
         clippy::vec_box,
         reason = "an exchange takes the box and gives it back"
     )]
-    idle: RefCell<Vec<Vec<Box<Connection>>>>,
-    turns: RefCell<Vec<usize>>,
+    connections: Vec<Box<Connection>>,
+    /// How few there were at the least since the last sweep: so many nobody needed.
+    least: usize,
 }
 
 /// The limits and time-outs that concern endpoints.
@@ -83,7 +91,9 @@ impl Pools {
         let mut idle = self.idle.borrow_mut();
         let idle = idle.get_mut(endpoint.number)?;
         let now = self.clock.elapsed();
-        std::iter::from_fn(|| idle.pop()).find(|connection| connection.is_alive(now))
+        let found = std::iter::from_fn(|| idle.connections.pop()).find(|found| found.is_alive(now));
+        idle.least = idle.least.min(idle.connections.len());
+        found
     }
 
     /// A new connection to `endpoint`.
@@ -107,11 +117,18 @@ impl Pools {
         ))
     }
 
-    /// Drops the idle connections whose time is over or whose endpoint closed them.
+    /// Drops the idle connections whose time is over, which their endpoint closed, or which are more than `limits.pool` and
+    /// were not needed since the last sweep. A busy moment may need more: to close those at once would mean to
+    /// connect anew for the next requests.
     pub fn sweep(&self) {
         let now = self.clock.elapsed();
+        let most = self.options().pool;
         for idle in self.idle.borrow_mut().iter_mut() {
-            idle.retain(|connection| connection.is_alive(now));
+            let unneeded = idle.least.saturating_sub(most);
+            idle.connections.drain(..unneeded);
+            idle.connections
+                .retain(|connection| connection.is_alive(now));
+            idle.least = idle.connections.len();
         }
     }
 
@@ -124,11 +141,9 @@ impl Pools {
         let mut idle = self.idle.borrow_mut();
         let number = connection.endpoint();
         if idle.len() <= number {
-            idle.resize_with(number + 1, Vec::new);
+            idle.resize_with(number + 1, Idle::default);
         }
-        if idle[number].len() < self.options().pool {
-            idle[number].push(connection);
-        }
+        idle[number].connections.push(connection);
     }
 
     pub(super) fn now(&self) -> Duration {
