@@ -183,6 +183,7 @@ fn respond(facts: &Facts<'_>, form: Form, method: Method) -> Response {
 /// would show another request's id; hence `no-store` (without it a 404 may be kept by guess, RFC 9111 §4.2.2).
 fn describe(head: &mut ResponseHead, form: Form) {
     let fields = [
+        (Name::Server, b"dreamserver".as_slice()),
         (Name::ContentType, form.content_type()),
         (Name::XContentTypeOptions, b"nosniff"),
         (Name::CacheControl, b"no-store"),

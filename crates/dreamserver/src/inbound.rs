@@ -147,11 +147,8 @@ impl Inbound {
     }
 
     /// Decodes what is there without receiving more; `true` if that brought anything.
-    fn decode(&mut self) -> Result<bool, InboundError> {
-        let decoded = self
-            .decoder
-            .decode(&mut self.bytes[self.unread.clone()])
-            .map_err(InboundError::Rejected)?;
+    fn decode(&mut self) -> Result<bool, Reject> {
+        let decoded = self.decoder.decode(&mut self.bytes[self.unread.clone()])?;
         let start = self.unread.start;
         self.shown = start..start + decoded.produced;
         self.unread.start += decoded.consumed;
@@ -164,14 +161,17 @@ impl Inbound {
     }
 
     /// Discards the body that is there, without waiting; `true` if that was all of it.
-    pub fn discard_body(&mut self) -> bool {
+    ///
+    /// # Errors
+    /// [`Reject`] if the body breaks a rule.
+    pub fn discard_body(&mut self) -> Result<bool, Reject> {
         loop {
             self.shown = 0..0;
             if self.decoder.is_done() {
-                return true;
+                return Ok(true);
             }
-            if self.unread.is_empty() || !matches!(self.decode(), Ok(true)) {
-                return false;
+            if self.unread.is_empty() || !self.decode()? {
+                return Ok(false);
             }
         }
     }

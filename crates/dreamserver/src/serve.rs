@@ -9,7 +9,7 @@ use crate::log::Sink;
 use crate::middleware::{Flow, Middleware};
 use crate::router::{Found, MethodSet, Table};
 use crate::time::Clock;
-use dream_http::{Method, Name, TargetForm, target::clean_path};
+use dream_http::{Method, Name, Reject, TargetForm, target::clean_path};
 use ipnet::IpNet;
 use std::cell::{Cell, RefCell};
 use std::collections::hash_map::RandomState;
@@ -171,12 +171,36 @@ impl Drop for Active {
 pub async fn serve(core: &Core, snapshot: &Snapshot, request: &mut Request) -> Response {
     keep_trusted_id(snapshot, request);
     let mut response = match check(request) {
-        Some(answer) => answer,
-        None => match find(snapshot, request) {
+        Err(Stop::Answer(answer)) => *answer,
+        Err(Stop::Malformed(reject)) => return serve_reject(core, snapshot, request, reject).await,
+        Ok(()) => match find(snapshot, request) {
             Err(answer) => *answer,
             Ok(route) => walk(core, snapshot, route, request).await,
         },
     };
+    sign(request, &mut response);
+    response
+}
+
+/// Answers what is no valid request: with the page that the site's folder has for that, or the built-in one.
+pub async fn serve_reject(
+    core: &Core,
+    snapshot: &Snapshot,
+    request: &mut Request,
+    reject: Reject,
+) -> Response {
+    let host = request.head.host();
+    let found = snapshot
+        .table
+        .find(host, b"/", Method::Get, &request.head.fields);
+    let page = match found {
+        Found::Route(route) if reject.status() == 400 => {
+            route.handler.bad_request(&core.state).await
+        }
+        _ => None,
+    };
+    let mut response =
+        page.unwrap_or_else(|| error::page(reject.status(), request, &reject.to_string()));
     sign(request, &mut response);
     response
 }
@@ -206,20 +230,26 @@ fn keep_trusted_id(snapshot: &Snapshot, request: &mut Request) {
     }
 }
 
-/// Stations 2 and 3: the answer, where the request goes no further.
-fn check(request: &mut Request) -> Option<Response> {
+/// Why a request goes no further than the first stations.
+enum Stop {
+    Answer(Box<Response>),
+    Malformed(Reject),
+}
+
+/// Stations 2 and 3.
+fn check(request: &mut Request) -> Result<(), Stop> {
     match request.head.method {
         // We are no tunnel, and an echo of cookies helps only attackers (RFC 9110 §9.3.6, §9.3.8).
         Method::Connect | Method::Trace => {
             let detail = "This method is not offered here.";
             let mut answer = error::page(405, request, detail);
             allow(&mut answer, b"GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");
-            return Some(answer);
+            return Err(Stop::Answer(Box::new(answer)));
         }
         Method::Options if request.head.path() == b"*" => {
             let mut answer = Response::new(204);
             allow(&mut answer, b"GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");
-            return Some(answer);
+            return Err(Stop::Answer(Box::new(answer)));
         }
         _ => {}
     }
@@ -234,9 +264,9 @@ fn check(request: &mut Request) -> Option<Response> {
             let query = request.head.query().map(<[u8]>::to_vec);
             request.head.set_path(&clean, query.as_deref());
         }
-        Err(reject) => return Some(error::page(reject.status(), request, &reject.to_string())),
+        Err(reject) => return Err(Stop::Malformed(reject)),
     }
-    None
+    Ok(())
 }
 
 /// Station 4.

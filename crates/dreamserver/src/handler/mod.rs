@@ -55,6 +55,14 @@ impl Handler {
             Handler::Respond(respond) => respond.answer(request),
         }
     }
+
+    /// The operator's own page for a request that is not valid, if there is one.
+    pub async fn bad_request(&self, state: &State) -> Option<Response> {
+        match self {
+            Handler::Files(files) => files.bad_request(&state.files).await,
+            Handler::Proxy(_) | Handler::Redirect(_) | Handler::Respond(_) => None,
+        }
+    }
 }
 
 /// The path without its first `strip` bytes, which end where a segment ends.

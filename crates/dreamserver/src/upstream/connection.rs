@@ -69,6 +69,8 @@ pub enum Failure {
     Broken(io::Error),
     /// The response breaks a rule.
     Rejected(Reject),
+    /// Interim responses without an end.
+    Endless,
     /// No response head in time.
     Timeout,
     /// The request's body broke off, which is not the endpoint's fault.
@@ -83,6 +85,7 @@ impl fmt::Display for Failure {
             Failure::Died(_, error) => write!(f, "closed before a response: {error}"),
             Failure::Broken(error) => write!(f, "closed within the response head: {error}"),
             Failure::Rejected(reject) => write!(f, "the response is malformed: {reject}"),
+            Failure::Endless => f.write_str("interim responses without an end"),
             Failure::Timeout => f.write_str("no response in time"),
             Failure::Request(error) => error.fmt(f),
         }

@@ -95,6 +95,12 @@ impl Files {
         self.answer_at(store, request, path, Instant::now()).await
     }
 
+    /// The operator's own page for a request that is not valid: `bad_request.html` of the root, if there is one.
+    pub async fn bad_request(&self, store: &Store) -> Option<Response> {
+        self.error_file(store, "bad_request.html", 400, Instant::now())
+            .await
+    }
+
     async fn answer_at(
         &self,
         store: &Store,

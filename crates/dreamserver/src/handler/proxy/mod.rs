@@ -20,6 +20,9 @@ use std::time::{Duration, Instant};
 /// behind us that needs more than a few is going in circles.
 const MAX_REDIRECTS: usize = 5;
 
+/// How many interim responses an endpoint may give before the final one. A browser has use for two or three.
+const MAX_INTERIM: usize = 32;
+
 /// What a proxy route was configured to do.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -236,7 +239,7 @@ async fn try_connection(
     let body = std::mem::take(&mut request.body);
     connection.begin(&request.head, persistence, body);
     let mut head = ResponseHead::default();
-    loop {
+    for _ in 0..=MAX_INTERIM {
         poll_fn(|cx| connection.poll_head(request.head.method, &mut head, cx)).await?;
         if !head.is_interim() || head.status == 101 {
             return Ok(head);
@@ -246,6 +249,7 @@ async fn try_connection(
             interim.send(&head);
         }
     }
+    Err(Failure::Endless)
 }
 
 fn trace(endpoint: &Endpoint, latency: Duration) -> EndpointTrace {
@@ -270,6 +274,10 @@ fn answer_failure(failure: &Failure, request: &Request) -> Response {
         Failure::Rejected(_) => (
             502,
             "The server behind this one gave an answer that is not valid HTTP.",
+        ),
+        Failure::Endless => (
+            502,
+            "The server behind this one announced an answer for ever.",
         ),
         Failure::Timeout => (504, "The server behind this one did not answer in time."),
         Failure::Request(error) => return answer_body_error(error, request),

@@ -8,7 +8,7 @@ use crate::time::{Clock, Timer};
 use dream_http::Fields;
 use dream_http::h1::Framing;
 use std::cell::Cell;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -20,19 +20,20 @@ pub(super) struct Incoming {
     pub(super) stream: Rc<Stream>,
     pub(super) inbound: Inbound,
     pub(super) timer: Timer,
-    home: Home,
+    /// Weak, or a connection and its receiving side would keep each other alive.
+    home: Weak<Cell<Option<Box<Incoming>>>>,
     pace: Pace,
     limit: u64,
     received: u64,
 }
 
 impl Incoming {
-    pub(super) fn new(stream: Rc<Stream>, clock: &Rc<Clock>, home: Home) -> Incoming {
+    pub(super) fn new(stream: Rc<Stream>, clock: &Rc<Clock>, home: &Home) -> Incoming {
         Incoming {
             stream,
             inbound: Inbound::default(),
             timer: Timer::new(clock),
-            home,
+            home: Rc::downgrade(home),
             pace: Pace::default(),
             limit: u64::MAX,
             received: 0,
@@ -97,8 +98,10 @@ impl BodyStream for Incoming {
 
     fn release(self: Box<Self>) {
         self.timer.clear();
-        let home = self.home.clone();
-        home.set(Some(self));
+        // Without a home the connection has ended.
+        if let Some(home) = self.home.upgrade() {
+            home.set(Some(self));
+        }
     }
 }
 

@@ -9,13 +9,14 @@ use crate::error;
 use crate::exchange::{Body, BodyHandle, Peer, Request, Response};
 use crate::log::Record;
 use crate::outbound::OutboundError;
-use crate::serve::{Core, Snapshot, client, serve};
+use crate::serve::{Core, Snapshot, client, serve, serve_reject};
 use crate::stream::Stream;
 use dream_http::h1::{self, Framing, Persistence, RequestParser, encode_response};
 use dream_http::{Method, Name, Reject, RequestHead, ResponseHead, Version};
 use incoming::{Home, Incoming};
 use outgoing::Outgoing;
 use std::future::poll_fn;
+use std::net::Shutdown;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -85,7 +86,7 @@ impl Connection {
     fn new(core: Rc<Core>, stream: Stream, peer: Peer) -> Connection {
         let stream = Rc::new(stream);
         let home = Home::default();
-        let incoming = Incoming::new(stream.clone(), &core.clock, home.clone());
+        let incoming = Incoming::new(stream.clone(), &core.clock, &home);
         home.set(Some(Box::new(incoming)));
         let outgoing = Outgoing::new(stream.clone(), &core.clock);
         let limits = &core.snapshot().limits;
@@ -212,32 +213,34 @@ impl Connection {
             );
             return Next::Close;
         };
-        let plan = self.plan(&request, &mut response);
-        self.outgoing.begin(|outbound| {
-            encode_response(
-                &response.head,
-                plan.announced,
-                plan.persistence,
-                outbound.bytes(),
-            );
-            outbound.begin_body(plan.framing);
+        // Nobody reads on what no endpoint has taken.
+        request.body = Body::Empty;
+        let finished = self.discard_request().unwrap_or_else(|reject| {
+            response = error::page(reject.status(), &request, &reject.to_string());
+            false
         });
-        let sent = self.send(snapshot, &mut response.body).await;
+        let plan = self.plan(&request, &mut response, finished);
+        let sent = self.send(snapshot, &mut response, &plan).await;
         if let (Ok(()), Body::Tunnel(_)) = (&sent, &response.body) {
             return self.tunnel(client, request, response).await;
         }
         let error = sent.as_ref().err().map(ToString::to_string);
-        let broken = error.is_some();
         response.body = Body::Empty;
-        request.body = Body::Empty;
         self.log(client, &request, &response, error.as_deref());
         self.spare = request.head;
-        match (broken, plan.close) {
-            (true, _) => linger::reset(&self.stream),
-            (false, true) => {
-                linger::close(&self.stream, self.home.take(), &snapshot.timeouts).await
-            }
-            (false, false) => return self.next(snapshot).await,
+        match error {
+            None if !plan.close => self.next(snapshot).await,
+            _ => self.close(snapshot, &plan, error.is_some()).await,
+        }
+    }
+
+    /// Ends the connection. An answer that broke off must not look whole: where only the end of the connection ends it,
+    /// that end is a reset.
+    async fn close(&mut self, snapshot: &Snapshot, plan: &Plan, broken: bool) -> Next {
+        match (broken, plan.framing) {
+            (true, Framing::UntilClose) => linger::reset(&self.stream),
+            (true, _) => self.stream.shutdown(Shutdown::Both),
+            (false, _) => linger::close(&self.stream, self.home.take(), &snapshot.timeouts).await,
         }
         Next::Close
     }
@@ -253,7 +256,7 @@ impl Connection {
     }
 
     /// Decides framing and persistence of the response (RFC 9112 §6.3, §9).
-    fn plan(&self, request: &Request, response: &mut Response) -> Plan {
+    fn plan(&self, request: &Request, response: &mut Response, finished: bool) -> Plan {
         let head = &mut response.head;
         if !head.fields.has(Name::Date) {
             let dated = self
@@ -274,7 +277,8 @@ impl Connection {
         let close = !request.head.keep_alive
             || self.core.drain.has_begun()
             || framing == Framing::UntilClose
-            || !self.request_can_be_finished();
+            // A body that nobody reads is still to come (RFC 9112 §9.3).
+            || !finished;
         let persistence = match (close, request.head.version) {
             (true, _) => Persistence::Close,
             (false, Version::Http10) => Persistence::KeepAlive,
@@ -288,22 +292,35 @@ impl Connection {
         }
     }
 
-    /// Is the request's body received, or here to be discarded, or on its way to an endpoint? If a body that nobody
-    /// reads is still to come, the connection must close (RFC 9112 §9.3).
-    fn request_can_be_finished(&self) -> bool {
-        match self.home.take() {
-            Some(mut incoming) => {
-                let finished = incoming.inbound.discard_body();
-                self.home.set(Some(incoming));
-                finished
-            }
-            None => true,
-        }
+    /// Discards what has come of a body that nobody reads; `false` if more of it is to come. A body on its way to an
+    /// endpoint is not touched.
+    fn discard_request(&self) -> Result<bool, Reject> {
+        let Some(mut incoming) = self.home.take() else {
+            return Ok(true);
+        };
+        let finished = incoming.inbound.discard_body();
+        self.home.set(Some(incoming));
+        finished
     }
 
-    async fn send(&self, snapshot: &Snapshot, body: &mut Body) -> Result<(), OutboundError> {
+    async fn send(
+        &self,
+        snapshot: &Snapshot,
+        response: &mut Response,
+        plan: &Plan,
+    ) -> Result<(), OutboundError> {
+        self.outgoing.begin(|outbound| {
+            encode_response(
+                &response.head,
+                plan.announced,
+                plan.persistence,
+                outbound.bytes(),
+            );
+            outbound.begin_body(plan.framing);
+        });
+        let timeout = snapshot.timeouts.write;
         poll_fn(
-            |cx| match self.outgoing.poll_send(body, snapshot.timeouts.write, cx) {
+            |cx| match self.outgoing.poll_send(&mut response.body, timeout, cx) {
                 Poll::Ready(result) => Poll::Ready(result),
                 Poll::Pending => self.poll_gone(cx).map(|()| {
                     Err(OutboundError::Io(
@@ -335,7 +352,7 @@ impl Connection {
         let Some(mut incoming) = self.home.take() else {
             return Next::Close;
         };
-        if incoming.inbound.discard_body() {
+        if let Ok(true) = incoming.inbound.discard_body() {
             self.home.set(Some(incoming));
             return Next::Request;
         }
@@ -369,44 +386,35 @@ impl Connection {
 
     /// Answers what is no request.
     async fn refuse(&mut self, snapshot: &Snapshot, refusal: Refusal) -> Next {
-        let (status, detail) = match refusal {
+        let mut request = self.no_request();
+        let (mut response, detail) = match refusal {
             Refusal::Silence => return Next::Close,
-            Refusal::Crowd => (503, "your address has too many connections here".to_owned()),
-            Refusal::Slow => (408, "the request head came too slowly".to_owned()),
-            Refusal::Rejected(reject) => (reject.status(), reject.to_string()),
+            Refusal::Crowd => crowded(&request),
+            Refusal::Slow => {
+                let detail = "the request head came too slowly".to_owned();
+                (error::bare(408, Some(&request.id), &detail), detail)
+            }
+            Refusal::Rejected(reject) => {
+                let response = serve_reject(&self.core, snapshot, &mut request, reject).await;
+                (response, reject.to_string())
+            }
         };
-        let id = self.core.new_id();
-        let mut response = error::bare(status, Some(&id), &detail);
-        if status == 503 {
-            let added = response.head.fields.append(Name::RetryAfter, b"1");
-            debug_assert!(added.is_ok(), "a digit is clean");
-        }
-        let mut request = Request {
+        let plan = self.plan(&request, &mut response, false);
+        let sent = self.send(snapshot, &mut response, &plan).await;
+        self.log(self.peer.ip(), &request, &response, Some(&detail));
+        self.close(snapshot, &plan, sent.is_err()).await
+    }
+
+    /// What stands for a request that could not be read.
+    fn no_request(&self) -> Request {
+        Request {
             head: RequestHead::default(),
             body: Body::Empty,
             peer: self.peer,
-            id,
+            id: self.core.new_id(),
             received: Instant::now(),
             interim: None,
-        };
-        request.head.keep_alive = false;
-        let plan = self.plan(&request, &mut response);
-        self.outgoing.begin(|outbound| {
-            encode_response(
-                &response.head,
-                plan.announced,
-                plan.persistence,
-                outbound.bytes(),
-            );
-            outbound.begin_body(plan.framing);
-        });
-        let sent = self.send(snapshot, &mut response.body).await;
-        self.log(self.peer.ip(), &request, &response, Some(&detail));
-        match sent {
-            Ok(()) => linger::close(&self.stream, self.home.take(), &snapshot.timeouts).await,
-            Err(_) => linger::reset(&self.stream),
         }
-        Next::Close
     }
 
     fn log(
@@ -426,6 +434,14 @@ impl Connection {
             ..record
         });
     }
+}
+
+fn crowded(request: &Request) -> (Response, String) {
+    let detail = "your address has too many connections here".to_owned();
+    let mut response = error::bare(503, Some(&request.id), &detail);
+    let added = response.head.fields.append(Name::RetryAfter, b"1");
+    debug_assert!(added.is_ok(), "a digit is clean");
+    (response, detail)
 }
 
 /// While a head is awaited: is the client's time over? An idle connection just closes, a head that was begun is answered.
