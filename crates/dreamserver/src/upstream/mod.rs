@@ -32,6 +32,20 @@ pub struct Upstream {
     pub number: usize,
 }
 
+impl Upstream {
+    /// What the group is called where a request names no host.
+    pub fn host(&self) -> &str {
+        match self
+            .endpoints
+            .first()
+            .map(|first| (&first.address, &first.label))
+        {
+            Some((EndpointAddress::Tcp { .. }, label)) => label,
+            Some((EndpointAddress::Unix(_), _)) | None => "localhost",
+        }
+    }
+}
+
 /// Numbers groups and endpoints, the same ones alike in every configuration.
 #[derive(Debug, Default)]
 pub struct Registry {

@@ -2,6 +2,7 @@
 
 use super::forwarded;
 use crate::exchange::Request;
+use crate::upstream::Upstream;
 use dream_http::{Fields, Method, Name, RequestHead, ResponseHead, Version};
 use ipnet::IpNet;
 
@@ -41,7 +42,12 @@ pub(super) fn is_upgrade(fields: &Fields) -> bool {
 }
 
 /// Makes the client's head ours.
-pub(super) fn prepare_request(request: &mut Request, trusted: &[IpNet], upgrade: bool) {
+pub(super) fn prepare_request(
+    request: &mut Request,
+    trusted: &[IpNet],
+    upgrade: bool,
+    upstream: &Upstream,
+) {
     let fields = &mut request.head.fields;
     let wants_trailers = fields.has_token(Name::Te, b"trailers");
     remove_hop_by_hop(fields, upgrade);
@@ -56,8 +62,8 @@ pub(super) fn prepare_request(request: &mut Request, trusted: &[IpNet], upgrade:
     fields.remove(Name::XRequestId);
     append(fields, Name::XRequestId, request.id.as_str().as_bytes());
     if !fields.has(Name::Host) {
-        let host = request.head.host().to_vec();
-        append(&mut request.head.fields, Name::Host, &host);
+        // HTTP/1.0 may lack it, HTTP/1.1 may not.
+        append(fields, Name::Host, upstream.host().as_bytes());
     }
 }
 

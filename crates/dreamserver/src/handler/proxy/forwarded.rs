@@ -56,7 +56,9 @@ pub(super) fn overwrite(request: &mut Request, trusted: &[IpNet]) {
     let text = addresses_text(&addresses);
     append(fields, Name::XForwardedFor, text.as_bytes());
     append(fields, Name::XForwardedProto, &proto);
-    append(fields, Name::XForwardedHost, &host);
+    if !host.is_empty() {
+        append(fields, Name::XForwardedHost, &host);
+    }
     append(fields, Name::XForwardedPort, &port);
     append(fields, Name::XRealIp, real.to_string().as_bytes());
     append(
@@ -164,9 +166,11 @@ fn forwarded(addresses: &[IpAddr], proto: &[u8], host: &[u8]) -> Vec<u8> {
     }
     text.extend_from_slice(b";proto=");
     text.extend_from_slice(proto);
-    text.extend_from_slice(b";host=\"");
-    text.extend(host.iter().filter(|byte| !matches!(byte, b'"' | b'\\')));
-    text.push(b'"');
+    if !host.is_empty() {
+        text.extend_from_slice(b";host=\"");
+        text.extend(host.iter().filter(|byte| !matches!(byte, b'"' | b'\\')));
+        text.push(b'"');
+    }
     text
 }
 

@@ -72,7 +72,8 @@ impl Proxy {
         }
         let upgrade = forward::wanted_upgrade(&request.head, &self.options.upgrade);
         let original = redirects::Original::of(request, self.options.rewrite_redirects);
-        forward::prepare_request(request, trusted, upgrade.is_some());
+        let upstream = &self.options.upstream;
+        forward::prepare_request(request, trusted, upgrade.is_some(), upstream);
         let begun = Instant::now();
         let outcome = self.exchange(pools, request, upgrade.as_deref()).await;
         match outcome {
