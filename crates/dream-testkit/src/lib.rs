@@ -18,5 +18,5 @@ pub use folder::Folder;
 pub use message::{Body, Head, Response, latin1, latin1_bytes};
 pub use origin::{Connection, Origin, Request, respond};
 pub use rustix::process::Signal;
-pub use server::{Exit, Server, free_port};
+pub use server::{Exit, Server, free_port, raise_descriptor_limit};
 pub use wait::{DEADLINE, eventually, poll_until};

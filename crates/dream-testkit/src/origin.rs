@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::message::{Body, Head, latin1};
-use crate::wait::DEADLINE;
+use crate::wait::{DEADLINE, poll_until};
 
 /// A listening endpoint; each connection runs the test's closure on a thread of its own.
 pub struct Origin {
@@ -54,6 +54,8 @@ struct Shared {
     handler: Box<Handler>,
     stopped: AtomicBool,
     accepted: AtomicUsize,
+    open: AtomicUsize,
+    cuts: AtomicUsize,
     state: Mutex<Seen>,
 }
 
@@ -135,6 +137,16 @@ impl Origin {
         self.shared.accepted.load(Ordering::SeqCst)
     }
 
+    /// How many of them it still has.
+    pub fn open_connections(&self) -> usize {
+        self.shared.open.load(Ordering::SeqCst)
+    }
+
+    /// Gives the requests that it read whole since the last call, and forgets them.
+    pub fn take_requests(&self) -> Vec<Request> {
+        std::mem::take(&mut self.shared.lock().requests)
+    }
+
     /// Every request that it read whole, in the order in which they ended.
     pub fn requests(&self) -> Vec<Request> {
         self.shared.lock().requests.clone()
@@ -153,15 +165,9 @@ impl Origin {
         self.shared.lock().received.clone()
     }
 
-    /// Forgets what it got; connections go on.
-    pub fn forget(&self) {
-        let mut seen = self.shared.lock();
-        seen.requests.clear();
-        seen.received.iter_mut().for_each(Vec::clear);
-    }
-
     /// Closes the connections that it has now, as an endpoint does that is restarted.
     pub fn cut_connections(&self) {
+        self.shared.cuts.fetch_add(1, Ordering::SeqCst);
         for stream in &self.shared.lock().streams {
             stream.shutdown(Shutdown::Both);
         }
@@ -177,6 +183,8 @@ impl Origin {
             handler: Box::new(handler),
             stopped: AtomicBool::new(false),
             accepted: AtomicUsize::new(0),
+            open: AtomicUsize::new(0),
+            cuts: AtomicUsize::new(0),
             state: Mutex::default(),
         });
         let accepting = Arc::clone(&shared);
@@ -215,12 +223,14 @@ impl Shared {
                 let mut connection = connection;
                 (shared.handler)(&mut connection);
                 connection.stream.shutdown(Shutdown::Both);
+                shared.open.fetch_sub(1, Ordering::SeqCst);
             });
         }
     }
 
     fn connection(self: &Arc<Shared>, stream: Stream) -> Connection {
         stream.set_patience(DEADLINE * 2);
+        self.open.fetch_add(1, Ordering::SeqCst);
         let mut seen = self.lock();
         seen.received.push(Vec::new());
         seen.streams.push(stream.clone());
@@ -324,6 +334,23 @@ impl Connection {
     /// Waits until the peer is gone, for answers that must not be followed by our own close.
     pub fn wait_for_close(&mut self) {
         while self.fill() {}
+    }
+
+    /// Reads nothing at all, until the test cuts the connections.
+    pub fn wait_for_cut(&mut self) {
+        let cuts = self.shared.cuts.load(Ordering::SeqCst);
+        poll_until(DEADLINE * 3, || {
+            (self.shared.cuts.load(Ordering::SeqCst) > cuts).then_some(())
+        });
+    }
+
+    /// Reads one chunk piece by piece into `sink` and gives its size; trailers are passed over.
+    pub fn take_chunk(&mut self, sink: impl FnMut(&[u8])) -> Option<u64> {
+        let line = self.take_line(&mut Vec::new())?;
+        let size = u64::from_str_radix(&line, 16).ok()?;
+        self.take_exactly(size, sink)?;
+        while !self.take_line(&mut Vec::new())?.is_empty() {}
+        Some(size)
     }
 
     fn take_chunks(&mut self, raw: &mut Vec<u8>, request: &mut Request) -> Option<()> {
