@@ -1,0 +1,21 @@
+//! DreamServer from outside: its command line, and bytes over real sockets. One file a behaviour.
+//!
+//! One binary, so that it links once. Nothing here knows the server's insides.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "in a test the panic is the report; clippy knows only the functions that are tests themselves"
+)]
+
+mod corpora;
+mod files;
+mod h1;
+mod hostile_endpoint;
+mod http11probe;
+mod lifecycle;
+mod log;
+mod peers;
+mod proxy;
+mod smuggling;
+mod start;
+mod tunnel;
