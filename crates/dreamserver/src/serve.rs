@@ -5,7 +5,7 @@ use crate::exchange::{Request, RequestId, Response};
 use crate::handler::proxy::client_address;
 use crate::handler::{Handler, State};
 use crate::limits::{Limits, Timeouts};
-use crate::log::Sink;
+use crate::log::{Record, Sink};
 use crate::middleware::{Flow, Middleware};
 use crate::router::{Found, MethodSet, Table};
 use crate::time::Clock;
@@ -19,7 +19,6 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
-use tokio::sync::Notify;
 
 /// What the back office publishes: immutable, replaced whole.
 pub struct Snapshot {
@@ -60,8 +59,7 @@ pub struct Core {
     pub clock: Rc<Clock>,
     /// What the handlers keep.
     pub state: State,
-    /// Where access lines go.
-    pub log: Sink,
+    log: RefCell<Sink>,
     /// Told when the core is to finish.
     pub drain: Rc<Drain>,
     ids: Ids,
@@ -74,7 +72,7 @@ impl Core {
         Core {
             clock,
             state,
-            log,
+            log: RefCell::new(log),
             drain: Rc::default(),
             ids: Ids::default(),
             snapshot: RefCell::new(Rc::new(Held(snapshot))),
@@ -94,6 +92,21 @@ impl Core {
         *self.snapshot.borrow_mut() = Rc::new(Held(snapshot));
     }
 
+    /// Writes the access line of an exchange.
+    pub fn log(&self, record: &Record<'_>) {
+        self.log.borrow().write(record);
+    }
+
+    /// Hands the lines over that were written so far.
+    pub fn flush_log(&self) {
+        self.log.borrow().flush();
+    }
+
+    /// Writes access lines to `sink` from now on.
+    pub fn redirect_log(&self, sink: Sink) {
+        *self.log.borrow_mut() = sink;
+    }
+
     /// A name for a request that has none yet.
     pub fn new_id(&self) -> RequestId {
         self.ids.next()
@@ -105,7 +118,6 @@ impl Core {
 pub struct Drain {
     begun: Cell<bool>,
     cut: Cell<bool>,
-    told: Notify,
     active: Cell<usize>,
 }
 
@@ -115,10 +127,9 @@ impl Drain {
         self.begun.get()
     }
 
-    /// Tells the core to finish.
+    /// Tells the core to finish; the clock must wake it.
     pub fn begin(&self) {
         self.begun.set(true);
-        self.told.notify_waiters();
     }
 
     /// Breaks off what has not finished by now; the clock must wake it.
@@ -129,14 +140,6 @@ impl Drain {
     /// Is what has not finished to break off?
     pub fn is_cut(&self) -> bool {
         self.cut.get()
-    }
-
-    /// Waits until the core is told to finish.
-    pub async fn wait(&self) {
-        let told = self.told.notified();
-        if !self.begun.get() {
-            told.await;
-        }
     }
 
     /// Counts something that has to end before the core may: a connection, or a listener that still accepts.

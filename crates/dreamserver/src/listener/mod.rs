@@ -12,6 +12,7 @@ use crate::serve::Core;
 use crate::stream::{Stream, watch};
 use crate::time::{TICK, Timer};
 use rustix::io::Errno;
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -21,27 +22,77 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 /// Connections taken in one go before the others on this core have their turn.
 const BATCH: usize = 64;
 
-/// Accepts connections on one socket and serves them, until the core drains. Then it takes what the kernel
-/// has accepted already and ends.
+/// A connection that a client made, not yet served.
+pub struct Accepted {
+    socket: OwnedFd,
+    peer: Peer,
+    permit: Option<Permit>,
+}
+
+/// Hands connections to the other cores in turn, where the kernel does not share a port out among them.
+#[derive(Clone)]
+pub struct Dealer {
+    cores: Rc<[mpsc::Sender<Accepted>]>,
+    turn: Rc<Cell<usize>>,
+}
+
+impl Dealer {
+    /// A dealer to these mailboxes, the own one among them.
+    pub fn new(cores: Vec<mpsc::Sender<Accepted>>) -> Dealer {
+        Dealer {
+            cores: cores.into(),
+            turn: Rc::default(),
+        }
+    }
+
+    /// Gives the connection to the core whose turn it is; back if that one is busy or has ended.
+    fn deal(&self, accepted: Accepted) -> Result<(), Accepted> {
+        let turn = self.turn.get();
+        self.turn.set((turn + 1) % self.cores.len());
+        self.cores[turn]
+            .try_send(accepted)
+            .map_err(|error| match error {
+                TrySendError::Full(accepted) | TrySendError::Closed(accepted) => accepted,
+            })
+    }
+}
+
+/// Serves the connections that another core's [`Dealer`] hands over.
+pub async fn receive(core: Rc<Core>, mut dealt: mpsc::Receiver<Accepted>) {
+    while let Some(accepted) = dealt.recv().await {
+        serve(&core, accepted);
+    }
+}
+
+/// Accepts connections on one socket until it is told to stop, and serves or deals them. Then it takes what the
+/// kernel has accepted already and ends.
 ///
 /// # Errors
 /// What the runtime says if it cannot watch the socket.
-pub async fn run(core: Rc<Core>, bound: Bound, gate: Arc<Gate>) -> io::Result<()> {
+pub async fn run(
+    core: Rc<Core>,
+    bound: Bound,
+    gate: Arc<Gate>,
+    dealer: Option<Dealer>,
+    stop: Rc<Notify>,
+) -> io::Result<()> {
+    let _active = core.drain.enter();
     let mut listener = Listener {
         socket: watch(bound.socket, Interest::READABLE)?,
         local: bound.address,
         pause: Timer::new(&core.clock),
         core,
         gate,
+        dealer,
     };
-    let core = listener.core.clone();
-    let _active = core.drain.enter();
-    let mut drain = std::pin::pin!(core.drain.wait());
-    poll_fn(|cx| match drain.as_mut().poll(cx) {
+    let mut stop = std::pin::pin!(stop.notified());
+    poll_fn(|cx| match stop.as_mut().poll(cx) {
         Poll::Ready(()) => Poll::Ready(()),
         Poll::Pending => listener.poll(cx),
     })
@@ -56,6 +107,7 @@ struct Listener {
     pause: Timer,
     core: Rc<Core>,
     gate: Arc<Gate>,
+    dealer: Option<Dealer>,
 }
 
 impl Listener {
@@ -89,7 +141,7 @@ impl Listener {
         }
         match accept(&self.socket) {
             Ok((socket, remote)) => {
-                self.serve(socket, remote);
+                self.admit(socket, remote);
                 true
             }
             Err(Errno::AGAIN) => {
@@ -109,29 +161,47 @@ impl Listener {
         }
     }
 
-    fn serve(&self, socket: OwnedFd, remote: SocketAddr) {
+    fn admit(&self, socket: OwnedFd, remote: SocketAddr) {
         let peer = Peer {
             remote: SocketAddr::new(remote.ip().to_canonical(), remote.port()),
             local: self.local,
             scheme: Scheme::Http,
         };
         let permit = self.gate.enter(peer.ip(), &self.core.snapshot().trusted);
-        let Ok(stream) = Stream::new(socket) else {
-            return;
+        let accepted = Accepted {
+            socket,
+            peer,
+            permit,
         };
-        let core = self.core.clone();
-        let active = core.drain.enter();
-        tokio::task::spawn_local(async move {
-            let _active = active;
-            match permit {
-                Some(permit) => {
-                    serve_connection(core, stream, peer).await;
-                    drop(permit);
-                }
-                None => refuse_crowd(core, stream, peer).await,
-            }
-        });
+        let kept = match &self.dealer {
+            Some(dealer) => dealer.deal(accepted),
+            None => Err(accepted),
+        };
+        if let Err(accepted) = kept {
+            serve(&self.core, accepted);
+        }
     }
+}
+
+/// Serves a connection on this core.
+fn serve(core: &Rc<Core>, accepted: Accepted) {
+    let Accepted {
+        socket,
+        peer,
+        permit,
+    } = accepted;
+    let Ok(stream) = Stream::new(socket) else {
+        return;
+    };
+    let core = core.clone();
+    let active = core.drain.enter();
+    tokio::task::spawn_local(async move {
+        let _active = active;
+        match permit {
+            Some(_permit) => serve_connection(core, stream, peer).await,
+            None => refuse_crowd(core, stream, peer).await,
+        }
+    });
 }
 
 #[cfg(target_os = "linux")]

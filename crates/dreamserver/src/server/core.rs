@@ -2,20 +2,24 @@
 
 use super::LOOK;
 use crate::handler::{State, files};
-use crate::listener::{self, Bound, Gate};
+use crate::listener::{self, Accepted, Bound, Dealer, Gate};
 use crate::log;
 use crate::serve::{Core, Snapshot};
 use crate::time::{Clock, TICK};
 use crate::upstream::Pools;
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc as std_mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 /// Messages that wait for a core. They are rare; a core that is this far behind is stuck.
 const MAILBOX: usize = 16;
+
+/// Connections that wait for the core they were dealt to; with more, the dealing core serves them itself.
+const DEALT: usize = 1024;
 
 /// Idle connections are looked over once in so many ticks: once a second.
 const SWEEP: u32 = 4;
@@ -30,6 +34,12 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub(super) enum Message {
     /// Serve by this from now on.
     Publish(Arc<Snapshot>),
+    /// Listen on these too.
+    Listen(Vec<Bound>),
+    /// Listen on these no longer; their connections stay.
+    Unlisten(Vec<SocketAddr>),
+    /// Write access lines there from now on, and say when nothing more goes to the old place.
+    Log(log::Sink, std_mpsc::Sender<()>),
     /// Finish, within this time.
     Drain(Duration),
 }
@@ -45,13 +55,20 @@ pub(super) fn count() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// On how many of `count` cores there are listeners. Linux shares a port's connections out among its sockets; elsewhere
+/// one core accepts them all and deals them.
+pub(super) fn listening(count: usize) -> usize {
+    if cfg!(target_os = "linux") { count } else { 1 }
+}
+
 impl Cores {
-    /// Starts a thread for each member of `sockets`, which listens on those.
+    /// Starts `count` threads, the first `listening` of which will listen.
     ///
     /// # Errors
-    /// The system gives no thread or no runtime.
+    /// The system gives no thread.
     pub(super) fn start(
-        sockets: Vec<Vec<Bound>>,
+        count: usize,
+        listening: usize,
         snapshot: &Arc<Snapshot>,
         gate: &Arc<Gate>,
         log: &log::Writer,
@@ -60,11 +77,16 @@ impl Cores {
             threads: Vec::new(),
             mailboxes: Vec::new(),
         };
-        for (number, sockets) in sockets.into_iter().enumerate() {
+        let (dealers, dealt): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(DEALT)).unzip();
+        for (number, dealt) in dealt.into_iter().enumerate() {
             let (sender, mailbox) = mpsc::channel(MAILBOX);
             let seat = Seat {
-                sockets,
                 mailbox,
+                dealt,
+                dealers: match listening < count {
+                    true => dealers.clone(),
+                    false => Vec::new(),
+                },
                 snapshot: snapshot.clone(),
                 gate: gate.clone(),
                 log: log.sink(),
@@ -82,6 +104,22 @@ impl Cores {
             // A core that has ended needs no message.
             let _ = mailbox.blocking_send(message());
         }
+    }
+
+    /// Has the cores listen on these sockets: the first list is the first core's.
+    pub(super) fn listen(&self, sockets: Vec<Vec<Bound>>) {
+        for (mailbox, sockets) in self.mailboxes.iter().zip(sockets) {
+            let _ = mailbox.blocking_send(Message::Listen(sockets));
+        }
+    }
+
+    /// Has the cores write access lines to `log`; returns when nothing more goes to the old one.
+    pub(super) fn redirect_log(&self, log: &log::Writer) {
+        let (done, all_done) = std_mpsc::channel();
+        self.send(|| Message::Log(log.sink(), done.clone()));
+        drop(done);
+        // Ends when the last core has said so, by dropping its end.
+        while all_done.recv_timeout(LAST_WORDS).is_ok() {}
     }
 
     /// Waits until every core has ended.
@@ -104,8 +142,10 @@ impl Cores {
 
 /// What a core's thread begins with.
 struct Seat {
-    sockets: Vec<Bound>,
     mailbox: mpsc::Receiver<Message>,
+    dealt: mpsc::Receiver<Accepted>,
+    /// Every core's end of `dealt`, where connections are dealt.
+    dealers: Vec<mpsc::Sender<Accepted>>,
     snapshot: Arc<Snapshot>,
     gate: Arc<Gate>,
     log: log::Sink,
@@ -131,30 +171,80 @@ impl Seat {
             pools: Pools::new(clock.clone(), limits, &self.snapshot.timeouts),
         };
         let core = Rc::new(Core::new(clock, state, self.log, self.snapshot));
-        for bound in self.sockets {
-            let listening = listener::run(core.clone(), bound, self.gate.clone());
-            tokio::task::spawn_local(async move {
-                if let Err(error) = listening.await {
-                    tracing::error!(%error, "a listener ended");
-                }
-            });
-        }
+        let receiving = tokio::task::spawn_local(listener::receive(core.clone(), self.dealt));
         let ticking = tokio::task::spawn_local(tick(core.clone()));
-        attend(&core, &mut self.mailbox).await;
+        let mut listeners = Listeners {
+            core: core.clone(),
+            gate: self.gate,
+            dealer: (!self.dealers.is_empty()).then(|| Dealer::new(self.dealers)),
+            stops: Vec::new(),
+        };
+        let drain = attend(&core, &mut listeners, &mut self.mailbox).await;
+        finish(&core, drain).await;
         ticking.abort();
-        core.log.flush();
+        receiving.abort();
+        core.flush_log();
     }
 }
 
-/// Does what the main thread says, until the core has finished.
-async fn attend(core: &Core, mailbox: &mut mpsc::Receiver<Message>) {
+/// The listeners of one core.
+struct Listeners {
+    core: Rc<Core>,
+    gate: Arc<Gate>,
+    dealer: Option<Dealer>,
+    stops: Vec<(SocketAddr, Rc<Notify>)>,
+}
+
+impl Listeners {
+    fn add(&mut self, bound: Bound) {
+        let stop = Rc::new(Notify::new());
+        self.stops.push((bound.address, stop.clone()));
+        let (core, gate, dealer) = (self.core.clone(), self.gate.clone(), self.dealer.clone());
+        tokio::task::spawn_local(async move {
+            if let Err(error) = listener::run(core, bound, gate, dealer, stop).await {
+                tracing::error!(%error, "a listener ended");
+            }
+        });
+    }
+
+    fn stop(&mut self, ends: impl Fn(SocketAddr) -> bool) {
+        self.stops.retain(|(address, stop)| {
+            let ends = ends(*address);
+            if ends {
+                stop.notify_one();
+            }
+            !ends
+        });
+    }
+}
+
+/// Does what the main thread says, until that is to finish; then tells within what time.
+async fn attend(
+    core: &Core,
+    listeners: &mut Listeners,
+    mailbox: &mut mpsc::Receiver<Message>,
+) -> Duration {
     let drain = loop {
         match mailbox.recv().await {
             Some(Message::Publish(snapshot)) => core.publish(snapshot),
+            Some(Message::Listen(sockets)) => {
+                sockets.into_iter().for_each(|bound| listeners.add(bound))
+            }
+            Some(Message::Unlisten(gone)) => listeners.stop(|address| gone.contains(&address)),
+            Some(Message::Log(sink, done)) => {
+                core.redirect_log(sink);
+                drop(done);
+            }
             Some(Message::Drain(drain)) => break drain,
             None => break Duration::ZERO,
         }
     };
+    listeners.stop(|_| true);
+    drain
+}
+
+/// Lets the exchanges end that there are; breaks off those that take longer than `drain`.
+async fn finish(core: &Core, drain: Duration) {
     core.drain.begin();
     core.clock.wake_all();
     if !finished_within(core, drain).await {
@@ -181,10 +271,85 @@ async fn tick(core: Rc<Core>) {
     loop {
         beat.tick().await;
         core.clock.advance(Instant::now(), SystemTime::now());
-        core.log.flush();
+        core.flush_log();
         count = count.wrapping_add(1);
         if count.is_multiple_of(SWEEP) {
             core.state.pools.sweep();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::Request;
+    use crate::handler::{Handler, fixed::Respond};
+    use crate::limits::{Limits, Timeouts};
+    use crate::listener::bind;
+    use crate::middleware::{Custom, Flow, Middleware};
+    use crate::router::{HostPattern, Matcher, PathPattern, SiteRoutes, Table};
+    use crate::serve::Route;
+    use std::collections::HashSet;
+    use std::io::{Read, Write};
+    use std::net::{Ipv4Addr, TcpStream};
+    use std::sync::Mutex;
+    use std::thread::ThreadId;
+
+    /// Remembers which threads served.
+    #[derive(Default)]
+    struct Witness(Mutex<HashSet<ThreadId>>);
+
+    impl Custom for Witness {
+        fn on_request(&self, _: &mut Request) -> Flow {
+            self.0.lock().unwrap().insert(thread::current().id());
+            Flow::Continue
+        }
+    }
+
+    fn witnessed(witness: &Arc<Witness>) -> Snapshot {
+        let route = Route {
+            strip: 0,
+            chain: vec![Middleware::Custom(witness.clone())],
+            handler: Handler::Respond(Respond::new(200, "ok".into(), "text/plain".into())),
+        };
+        let site = SiteRoutes {
+            hosts: vec![HostPattern::Any],
+            routes: vec![(Matcher::path(PathPattern::all()), route)],
+        };
+        Snapshot {
+            table: Table::build(vec![site]).unwrap_or_else(|_| panic!("no conflict")),
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            trusted: Vec::new(),
+        }
+    }
+
+    fn ask(address: SocketAddr) -> String {
+        let mut client = TcpStream::connect(address).unwrap();
+        client.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    #[test]
+    fn one_listening_core_deals_to_all() {
+        let witness = Arc::new(Witness::default());
+        let snapshot = Arc::new(witnessed(&witness));
+        let off = log::Options {
+            target: log::Target::Off,
+            ..log::Options::default()
+        };
+        let log = log::Writer::start(&off).unwrap();
+        let mut cores = Cores::start(3, 1, &snapshot, &Gate::new(100, 100), &log).unwrap();
+        let bound = bind((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap();
+        let address = bound[0].address;
+        cores.listen(vec![bound]);
+        for _ in 0..3 {
+            assert!(ask(address).ends_with("ok"));
+        }
+        cores.send(|| Message::Drain(Duration::from_secs(10)));
+        cores.join();
+        assert_eq!(witness.0.lock().unwrap().len(), 3);
     }
 }

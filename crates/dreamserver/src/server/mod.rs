@@ -6,6 +6,8 @@ mod nofile;
 mod open;
 
 use self::core::{Cores, Message};
+use self::open::{Listening, Opened};
+use crate::address::ListenAddress;
 use crate::cli::Plan;
 use crate::config::Errors;
 use crate::listener::Gate;
@@ -15,6 +17,7 @@ use crate::serve::Snapshot;
 use crate::upstream::Registry;
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,6 +64,9 @@ struct Server {
     registry: Registry,
     gate: Arc<Gate>,
     cores: Cores,
+    /// On how many cores there are listeners.
+    listening_cores: usize,
+    listeners: Vec<Listening>,
     log: log::Writer,
     /// Old snapshots that a core may still use: they are freed here and not on a core.
     retired: Vec<Arc<Snapshot>>,
@@ -114,7 +120,9 @@ impl Server {
         let current = Arc::new(snapshot);
         let log = log::Writer::start(&build::log(&plan.config)).map_err(StartError::Log)?;
         let count = core::count();
-        let opened = open::open(&plan.config.listen, count).map_err(StartError::Listen)?;
+        let listening_cores = core::listening(count);
+        let opened =
+            open::open(&plan.config.listen, listening_cores).map_err(StartError::Listen)?;
         let gate = Gate::new(
             plan.config.limits.connections.unwrap_or(most_connections),
             plan.config.limits.connections_per_address,
@@ -128,8 +136,9 @@ impl Server {
             Signals::new().map_err(StartError::System)?
         };
         let banner = open::banner(&plan, &opened);
-        let cores =
-            Cores::start(opened.by_core, &current, &gate, &log).map_err(StartError::System)?;
+        let cores = Cores::start(count, listening_cores, &current, &gate, &log)
+            .map_err(StartError::System)?;
+        cores.listen(opened.by_core);
         eprint!("{banner}");
         tracing::info!(
             cores = count,
@@ -142,6 +151,8 @@ impl Server {
             registry,
             gate,
             cores,
+            listening_cores,
+            listeners: opened.listeners,
             log,
             retired: Vec::new(),
             current,
@@ -199,30 +210,58 @@ impl Server {
         match self.read_again() {
             Ok(()) => tracing::info!("the configuration was read again"),
             Err(error) => {
-                tracing::error!("the configuration is refused, the old one stays:\n{error}")
+                tracing::error!("the new configuration is refused, the old one stays");
+                // Several lines for a person, as `dreamserver check` shows them.
+                eprintln!("{error}");
             }
         }
         self.retired.retain(|old| Arc::strong_count(old) > 1);
     }
 
+    /// Prepares everything that may fail, and only then changes anything.
     fn read_again(&mut self) -> Result<(), ReloadError> {
         let config = self.plan.reload().map_err(ReloadError::Config)?;
         let fresh = build::snapshot(&config, &mut self.registry).map_err(ReloadError::Build)?;
-        let fresh = Arc::new(fresh);
+        let is_new =
+            |address: &&ListenAddress| !self.listeners.iter().any(|old| old.address == **address);
+        let added: Vec<ListenAddress> = config.listen.iter().filter(is_new).copied().collect();
+        let opened = open::open(&added, self.listening_cores).map_err(ReloadError::Listen)?;
+        let log = match config.log != self.plan.config.log {
+            true => Some(log::Writer::start(&build::log(&config)).map_err(ReloadError::Log)?),
+            false => None,
+        };
         let limits = &config.limits;
         let most = limits.connections.unwrap_or(self.most_connections);
         self.gate.configure(most, limits.connections_per_address);
-        self.cores.send(|| Message::Publish(fresh.clone()));
-        self.retired
-            .push(std::mem::replace(&mut self.current, fresh));
-        if config.listen != self.plan.config.listen {
-            tracing::warn!("`listen` has changed: that takes a restart");
-        }
-        if config.log != self.plan.config.log {
-            tracing::warn!("`log` has changed: that takes a restart");
+        self.publish(Arc::new(fresh));
+        self.listen(opened, &config.listen);
+        if let Some(log) = log {
+            self.cores.redirect_log(&log);
+            std::mem::replace(&mut self.log, log).finish();
         }
         self.plan.config = config;
         Ok(())
+    }
+
+    fn publish(&mut self, fresh: Arc<Snapshot>) {
+        self.cores.send(|| Message::Publish(fresh.clone()));
+        self.retired
+            .push(std::mem::replace(&mut self.current, fresh));
+    }
+
+    /// Listens on what was opened, and no longer on what is not wanted.
+    fn listen(&mut self, opened: Opened, wanted: &[ListenAddress]) {
+        self.cores.listen(opened.by_core);
+        let (kept, gone): (Vec<_>, Vec<_>) = self
+            .listeners
+            .drain(..)
+            .partition(|listening| wanted.contains(&listening.address));
+        let gone: Vec<SocketAddr> = gone.into_iter().flat_map(|gone| gone.sockets).collect();
+        if !gone.is_empty() {
+            self.cores.send(|| Message::Unlisten(gone.clone()));
+        }
+        self.listeners = kept;
+        self.listeners.extend(opened.listeners);
     }
 }
 
@@ -230,6 +269,8 @@ impl Server {
 enum ReloadError {
     Config(Errors),
     Build(build::BuildError),
+    Listen(open::ListenError),
+    Log(io::Error),
 }
 
 impl fmt::Display for ReloadError {
@@ -237,6 +278,8 @@ impl fmt::Display for ReloadError {
         match self {
             ReloadError::Config(errors) => errors.fmt(f),
             ReloadError::Build(error) => error.fmt(f),
+            ReloadError::Listen(error) => error.fmt(f),
+            ReloadError::Log(error) => write!(f, "the log cannot be opened: {error}"),
         }
     }
 }

@@ -7,12 +7,34 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
-/// The listeners, ready to be shared out.
+/// Listeners, ready to be shared out.
+#[derive(Default)]
 pub(super) struct Opened {
-    /// The sockets of each core.
+    /// The sockets of each core that listens.
     pub(super) by_core: Vec<Vec<Bound>>,
-    /// The address of each `listen` entry, as a browser can open it.
-    pub(super) links: Vec<String>,
+    /// What was opened.
+    pub(super) listeners: Vec<Listening>,
+}
+
+/// One entry of `listen`, and the socket addresses that it stands for.
+pub(super) struct Listening {
+    pub(super) address: ListenAddress,
+    pub(super) sockets: Vec<SocketAddr>,
+}
+
+impl Listening {
+    /// The address as a browser opens it.
+    fn link(&self) -> String {
+        match (self.address, self.sockets.as_slice()) {
+            (ListenAddress::Exact(_), [only, ..]) => format!("http://{only}/"),
+            (_, sockets) => {
+                let port = sockets
+                    .first()
+                    .map_or(self.address.port(), SocketAddr::port);
+                format!("http://localhost:{port}/")
+            }
+        }
+    }
 }
 
 /// An address that cannot be listened on.
@@ -58,11 +80,14 @@ impl fmt::Display for ListenError {
 pub(super) fn open(addresses: &[ListenAddress], cores: usize) -> Result<Opened, ListenError> {
     let mut opened = Opened {
         by_core: (0..cores).map(|_| Vec::new()).collect(),
-        links: Vec::new(),
+        listeners: Vec::new(),
     };
     for address in addresses {
-        let bound = open_address(address, cores, &mut opened.by_core)?;
-        opened.links.push(link(address, bound));
+        let sockets = open_address(address, &mut opened.by_core)?;
+        opened.listeners.push(Listening {
+            address: *address,
+            sockets,
+        });
     }
     Ok(opened)
 }
@@ -71,40 +96,38 @@ pub(super) fn open(addresses: &[ListenAddress], cores: usize) -> Result<Opened, 
 /// the machine lacks the other.
 fn open_address(
     address: &ListenAddress,
-    cores: usize,
     by_core: &mut [Vec<Bound>],
-) -> Result<SocketAddr, ListenError> {
-    let mut found: Option<SocketAddr> = None;
+) -> Result<Vec<SocketAddr>, ListenError> {
+    let mut found: Vec<SocketAddr> = Vec::new();
     let mut missing = None;
     for mut wanted in address.sockets() {
-        if let Some(first) = found {
+        if let Some(first) = found.first() {
+            // Both families have the port that the system chose for the first.
             wanted.set_port(first.port());
         }
-        match bind(wanted, cores) {
+        match bind(wanted, by_core.len()) {
             Ok(sockets) => {
-                found = found.or(sockets.first().map(|bound| bound.address));
+                found.extend(sockets.first().map(|bound| bound.address));
                 for (core, bound) in by_core.iter_mut().zip(sockets) {
                     core.push(bound);
                 }
             }
-            Err(error) if is_missing_family(&error) => {
-                missing = Some(ListenError {
-                    address: wanted,
-                    error,
-                });
-            }
             Err(error) => {
-                return Err(ListenError {
+                let fatal = !is_missing_family(&error);
+                let error = ListenError {
                     address: wanted,
                     error,
-                });
+                };
+                if fatal {
+                    return Err(error);
+                }
+                missing = Some(error);
             }
         }
     }
-    match (found, missing) {
-        (Some(address), _) => Ok(address),
-        (None, Some(error)) => Err(error),
-        (None, None) => unreachable!("every address stands for a socket"),
+    match missing {
+        Some(error) if found.is_empty() => Err(error),
+        _ => Ok(found),
     }
 }
 
@@ -112,16 +135,6 @@ fn is_missing_family(error: &io::Error) -> bool {
     let code = error.raw_os_error().unwrap_or_default();
     code == rustix::io::Errno::AFNOSUPPORT.raw_os_error()
         || code == rustix::io::Errno::ADDRNOTAVAIL.raw_os_error()
-}
-
-/// The address as a browser opens it.
-fn link(address: &ListenAddress, bound: SocketAddr) -> String {
-    match address {
-        ListenAddress::Any(_) | ListenAddress::Loopback(_) => {
-            format!("http://localhost:{}/", bound.port())
-        }
-        ListenAddress::Exact(_) => format!("http://{bound}/"),
-    }
 }
 
 fn another(port: u16) -> u16 {
@@ -143,7 +156,8 @@ pub(super) fn banner(plan: &Plan, opened: &Opened) -> String {
         }
     };
     let version = env!("CARGO_PKG_VERSION");
-    let links = opened.links.join(" ");
+    let links: Vec<String> = opened.listeners.iter().map(Listening::link).collect();
+    let links = links.join(" ");
     let next = match &plan.base {
         Base::Nothing if !std::path::Path::new("staticfiles").is_dir() => {
             "There is no folder staticfiles/ here yet: make it and put an index.html into it."

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use dream_testkit::{
-    Client, DEADLINE, Folder, Origin, ReadError, Server, Signal, eventually, poll_until,
+    Client, DEADLINE, Folder, Origin, ReadError, Server, Signal, eventually, free_port, poll_until,
     raise_descriptor_limit, respond,
 };
 
@@ -205,6 +205,44 @@ fn a_reload_under_load_loses_nothing() {
     for client in clients {
         client.join().expect("no request is lost");
     }
+}
+
+#[test]
+fn a_reload_moves_listeners_and_logs() {
+    let home = Folder::new("moves");
+    home.write("site/index.html", "here");
+    let config = |ports: &str, log: &str| {
+        let site = home.join("site");
+        format!(
+            "listen = [{ports}]\n[log]\naccess = \"{log}\"\n[sites.\"*\"]\nfiles = \"{}\"\n",
+            site.display()
+        )
+    };
+    home.write("dreamserver.toml", config("\"127.0.0.1:0\"", "stdout"));
+    let server = Server::start_in(&binary(), home.path(), &["--config", "dreamserver.toml"]);
+    let mut kept = server.client();
+    assert_eq!(kept.ask(get("/first")).status, 404);
+    server.log_line(|line| line.contains("path=/first"));
+
+    let other = free_port();
+    let file = home.join("access.log");
+    let log = file.display().to_string();
+    home.write(
+        "dreamserver.toml",
+        config(&format!("\"127.0.0.1:{other}\""), &log),
+    );
+    server.signal(Signal::HUP);
+    eventually("the new listener answers", || {
+        Client::try_connect(("127.0.0.1", other)).is_ok()
+    });
+    eventually("the old one is gone", || {
+        Client::try_connect(server.address()).is_err()
+    });
+    assert_eq!(kept.ask(get("/second")).status, 404, "its connections stay");
+    eventually("the new log has the line, the old one has not", || {
+        std::fs::read_to_string(&file).is_ok_and(|text| text.contains("path=/second"))
+    });
+    assert!(!server.log().contains("path=/second"));
 }
 
 #[test]

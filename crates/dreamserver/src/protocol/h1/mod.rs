@@ -375,7 +375,7 @@ impl Connection {
             let early = early.unwrap_or_default();
             let passed = tunnel::run(&self.core, &self.stream, early, *tunnel).await;
             let record = record(client, &request, &response, None);
-            self.core.log.write(&Record {
+            self.core.log(&Record {
                 bytes: passed.to_client,
                 received: passed.to_endpoint,
                 ..record
@@ -428,7 +428,7 @@ impl Connection {
         let received = incoming.as_ref().map_or(0, |incoming| incoming.received());
         self.home.set(incoming);
         let record = record(client, request, response, error);
-        self.core.log.write(&Record {
+        self.core.log(&Record {
             bytes: self.outgoing.body_sent(),
             received,
             ..record
