@@ -130,35 +130,36 @@ impl RequestParser {
 
     /// Goes on with the request that begins at `message[0]`.
     fn message(&mut self, message: &[u8]) -> Result<Option<usize>, Reject> {
-        loop {
-            let whole = match self.place {
-                RequestPlace::EmptyLines | RequestPlace::Method => self.method(message)?,
-                RequestPlace::Target => self.target(message)?,
-                RequestPlace::Version => self.version(message)?,
-                RequestPlace::Fields => {
-                    return self.section.parse(message, self.limits.fields);
-                }
-                RequestPlace::Refused(reject) => return Err(reject),
-            };
-            if !whole {
-                return Ok(None);
-            }
+        if let RequestPlace::Refused(reject) = self.place {
+            return Err(reject);
         }
+        if matches!(self.place, RequestPlace::Method) && !self.method(message)? {
+            return Ok(None);
+        }
+        if matches!(self.place, RequestPlace::Target) && !self.target(message)? {
+            return Ok(None);
+        }
+        if matches!(self.place, RequestPlace::Version) && !self.version(message)? {
+            return Ok(None);
+        }
+        self.section.parse(message, self.limits.fields)
     }
 
     /// RFC 9112 §3.1
     fn method(&mut self, message: &[u8]) -> Result<bool, Reject> {
-        self.at = match message {
-            [b'G', b'E', b'T', b' ', ..] => 3,
-            [b'P', b'O', b'S', b'T', b' ', ..] => 4,
-            _ => skip_token(&message[..message.len().min(MAX_METHOD)], self.at),
+        let window = &message[..message.len().min(MAX_METHOD)];
+        let (known, end) = match message {
+            [b'G', b'E', b'T', b' ', ..] => (Some(Method::Get), 3),
+            [b'P', b'O', b'S', b'T', b' ', ..] => (Some(Method::Post), 4),
+            _ => (None, skip_token(window, self.at)),
         };
+        self.at = end;
         match message.get(self.at) {
             None => return Ok(false),
             Some(b' ') if self.at > 0 => {}
             Some(_) => return Err(Reject::new(Reason::Method, self.at)),
         }
-        self.line.method = Method::parse(&message[..self.at]);
+        self.line.method = known.unwrap_or_else(|| Method::parse(&message[..self.at]));
         self.line.method_at = Span {
             at: 0,
             len: self.at as u32,

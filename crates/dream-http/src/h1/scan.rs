@@ -120,6 +120,41 @@ pub(super) fn skip_target(bytes: &[u8], mut at: usize) -> usize {
     at + run.unwrap_or(rest.len())
 }
 
+/// Is this the usual Host: a name or an IPv4 address without a port, in letters, digits, hyphens and dots? Anything else needs a
+/// closer look.
+pub(super) fn is_plain_host(host: &[u8]) -> bool {
+    let mut rest = host;
+    while let Some(word) = word(rest) {
+        if not_plain(word) != 0 {
+            return false;
+        }
+        rest = &rest[8..];
+    }
+    // A last word that overlaps the one before, so that no byte is looked at alone.
+    match host.last_chunk() {
+        Some(last) => not_plain(u64::from_le_bytes(*last)) == 0,
+        None => {
+            !host.is_empty()
+                && host
+                    .iter()
+                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
+        }
+    }
+}
+
+/// Marks the bytes that are no letter, digit, hyphen or dot; which ones is not sure behind the lowest.
+const fn not_plain(word: u64) -> u64 {
+    let lower = word | (LOW * 0x20);
+    let letter = at_least(lower, b'a') & !at_least(lower, b'z' + 1);
+    let rest = at_least(word, b'-') & !at_least(word, b'9' + 1) & !equal(word, b'/');
+    (!(letter | rest) | word) & HIGH
+}
+
+/// Marks the bytes that are `bound` or more, if none is above 0x7f.
+const fn at_least(word: u64, bound: u8) -> u64 {
+    word.wrapping_add(LOW * (0x80 - bound as u64))
+}
+
 /// Skips spaces and tabs.
 #[inline]
 pub(super) fn skip_blanks(bytes: &[u8], mut at: usize) -> usize {
@@ -195,6 +230,17 @@ mod tests {
             }
         }
         assert_eq!(skip_text(b"abc", 3), 3);
+        for len in [1, 7, 8, 9, 15, 16, 17, 40] {
+            for at in 0..len {
+                for byte in 0..=u8::MAX {
+                    let mut host = vec![b'a'; len];
+                    host[at] = byte;
+                    let plain = byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
+                    assert_eq!(is_plain_host(&host), plain, "{byte} at {at} of {len}");
+                }
+            }
+        }
+        assert!(!is_plain_host(b""));
         assert_eq!(find_colon(&[b'a'; 64]), None);
         for at in 0..20 {
             let mut bytes = vec![b'/'; 20];

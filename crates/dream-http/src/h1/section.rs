@@ -176,6 +176,10 @@ fn whole_line(input: &[u8], at: usize) -> Option<(Line, usize)> {
 /// Where the value ends that ends before `end`, blanks behind it left out.
 #[inline]
 fn value_end(input: &[u8], start: usize, mut end: usize) -> usize {
+    // Nearly every value ends in something visible.
+    if end > start && input[end - 1] > b' ' {
+        return end;
+    }
     while end > start && matches!(input[end - 1], b' ' | b'\t') {
         end -= 1;
     }

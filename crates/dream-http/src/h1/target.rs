@@ -1,7 +1,7 @@
 //! The target of a request and its host, taken apart and checked (RFC 9112 §3.2 and §3.3).
 
 use super::control::{Control, Once};
-use super::scan::find_byte;
+use super::scan::{find_byte, is_plain_host};
 use crate::fields::Span;
 use crate::head::TargetSpans;
 use crate::{Method, Reason, Reject, RequestHead, TargetForm, Version};
@@ -102,7 +102,7 @@ pub(super) fn check_host(head: &RequestHead, control: &Control<'_>) -> Result<()
         Once::Absent => return Err(Reject::new(Reason::HostMissing, head.fields.bytes.len())),
     };
     let has_authority = head.target.authority.len > 0;
-    if !has_authority && is_plain(value) {
+    if !has_authority && is_plain_host(value) {
         return Ok(());
     }
     let Some(host) = Authority::parse(value) else {
@@ -114,12 +114,6 @@ pub(super) fn check_host(head: &RequestHead, control: &Control<'_>) -> Result<()
         }
         _ => Ok(()),
     }
-}
-
-/// The usual Host, looked at without a branch for each byte: a name or an IPv4 address, and no port.
-fn is_plain(host: &[u8]) -> bool {
-    let plain = |plain, &byte: &u8| plain & REG_NAME[byte as usize];
-    !host.is_empty() && host.iter().fold(true, plain)
 }
 
 /// The authority of the target, if its form has one, and the port that goes without saying.

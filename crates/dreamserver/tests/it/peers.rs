@@ -2,7 +2,7 @@
 //! Python package `websockets`, and curl.
 //!
 //! Where one is missing the test says so and leaves it out; in CI (`CI`, or `DREAM_PEERS=required`) it fails.
-//! `DREAM_TEST_PYTHON` names the Python that has `websockets`.
+//! `DREAM_PYTHON` names the Python that has `websockets`.
 
 use std::env;
 use std::path::Path;
@@ -326,5 +326,5 @@ fn a_websocket_server_behind_us() {
 }
 
 fn websockets_python() -> String {
-    env::var("DREAM_TEST_PYTHON").unwrap_or_else(|_| "python3".to_string())
+    env::var("DREAM_PYTHON").unwrap_or_else(|_| "python3".to_string())
 }
