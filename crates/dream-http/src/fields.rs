@@ -110,6 +110,12 @@ impl Fields {
             .map(|field| field.value)
     }
 
+    /// The value of the first line named `name`, removed or not: what the sender wrote.
+    pub(crate) fn first(&self, name: Name) -> Option<&[u8]> {
+        let line = self.lines.iter().find(|line| line.name == name)?;
+        Some(self.value(line))
+    }
+
     /// Is there a field named `name`?
     pub fn has(&self, name: Name) -> bool {
         self.get(name).is_some()

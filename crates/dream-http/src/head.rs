@@ -3,7 +3,7 @@
 use crate::fields::Span;
 use crate::h1::Framing;
 use crate::target::{Target, TargetForm};
-use crate::{Fields, InvalidField, Method, reason_phrase};
+use crate::{Fields, InvalidField, Method, Name, reason_phrase};
 
 /// The versions that the engine speaks; all others are refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,11 +99,11 @@ impl RequestHead {
     }
 
     /// Host and port that the request is for: the target's authority if it has one, else the Host
-    /// field (RFC 9112 §3.3); empty if neither is there (HTTP/1.0).
+    /// field (RFC 9112 §3.3), as the client wrote it even where the field was edited since; empty if neither is there (HTTP/1.0).
     pub fn host(&self) -> &[u8] {
         let authority = self.target.authority.of(&self.fields.bytes);
         if authority.is_empty() {
-            self.fields.get(crate::Name::Host).unwrap_or_default()
+            self.fields.first(Name::Host).unwrap_or_default()
         } else {
             authority
         }
@@ -186,7 +186,7 @@ impl ResponseHead {
     ///
     /// # Errors
     /// [`InvalidField`] if the value may not stand in a field.
-    pub fn with(mut self, name: crate::Name, value: &[u8]) -> Result<ResponseHead, InvalidField> {
+    pub fn with(mut self, name: Name, value: &[u8]) -> Result<ResponseHead, InvalidField> {
         self.fields.append(name, value)?;
         Ok(self)
     }

@@ -762,3 +762,19 @@ fn headers_can_be_set_and_removed() {
         (None, Some("1"))
     );
 }
+
+#[test]
+fn a_host_that_the_configuration_sets_does_not_hide_the_one_that_was_asked_for() {
+    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let config = format!(
+        "[sites.\"*\"]\nproxy = \"{}\"\nheaders.request.set = {{ Host = \"inner.test\" }}\n",
+        origin.url()
+    );
+    let server = configured(&config).server;
+    let mut client = server.client();
+    client.ask("GET / HTTP/1.1\r\nHost: outer.test\r\n\r\n");
+    let got = origin.last();
+    assert_eq!(got.head.all("Host"), ["inner.test"]);
+    assert_eq!(got.head.all("X-Forwarded-Host"), ["outer.test"]);
+    server.log_line(|line| line.contains("outer.test"));
+}

@@ -69,6 +69,8 @@ struct Plan {
     framing: Framing,
     persistence: Persistence,
     close: bool,
+    /// Whether the client may still be sending when we close.
+    linger: bool,
 }
 
 struct Connection {
@@ -240,9 +242,22 @@ impl Connection {
         match (broken, plan.framing) {
             (true, Framing::UntilClose) => linger::reset(&self.stream),
             (true, _) => self.stream.shutdown(Shutdown::Both),
-            (false, _) => linger::close(&self.stream, self.home.take(), &snapshot.timeouts).await,
+            (false, _) if plan.linger || self.has_unread() => {
+                linger::close(&self.stream, self.home.take(), &snapshot.timeouts).await;
+            }
+            (false, _) => {}
         }
         Next::Close
+    }
+
+    /// Has the client sent more than the request?
+    fn has_unread(&self) -> bool {
+        let incoming = self.home.take();
+        let unread = incoming
+            .as_ref()
+            .is_none_or(|incoming| !incoming.inbound.unread().is_empty());
+        self.home.set(incoming);
+        unread
     }
 
     /// Serves the request; nothing if the client goes away meanwhile.
@@ -271,6 +286,7 @@ impl Connection {
                 framing: Framing::None,
                 persistence: Persistence::Upgrade,
                 close: true,
+                linger: false,
             };
         }
         let framing = framing(request, head, &mut response.body);
@@ -289,6 +305,7 @@ impl Connection {
             framing,
             persistence,
             close,
+            linger: request.head.keep_alive || !finished,
         }
     }
 
