@@ -6,6 +6,7 @@ use crate::listener::{Bound, bind, busy_by};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 
 /// Listeners, ready to be shared out.
 #[derive(Default)]
@@ -158,11 +159,17 @@ pub(super) fn banner(plan: &Plan, opened: &Opened) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let links: Vec<String> = opened.listeners.iter().map(Listening::link).collect();
     let links = links.join(" ");
-    let next = match &plan.base {
-        Base::Nothing if !std::path::Path::new("staticfiles").is_dir() => {
-            "There is no folder staticfiles/ here yet: make it and put an index.html into it."
-        }
-        _ => "Ctrl-C stops it; `dreamserver --help` shows what else it can do.",
+    let folder = match &plan.base {
+        Base::Nothing => Some(Path::new("staticfiles")),
+        Base::Files(folder) => Some(folder.as_path()),
+        Base::File(_) | Base::Proxy(_) => None,
+    };
+    let next = match folder.filter(|folder| !folder.is_dir()) {
+        Some(folder) => format!(
+            "There is no folder {} yet: make it and put an index.html into it.",
+            folder.display()
+        ),
+        None => "Ctrl-C stops it; `dreamserver --help` shows what else it can do.".to_owned(),
     };
     format!("dreamserver {version} serves {what} at {links}\n{next}\n")
 }
