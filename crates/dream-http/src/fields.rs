@@ -1,6 +1,7 @@
 //! A list of fields over one buffer: forwarded as it came, edited by marking and appending.
 
-use crate::Name;
+use crate::h1::scan::skip_text;
+use crate::{Name, NameSet};
 use alloc::vec::Vec;
 
 /// Where some text of a head stands in its buffer.
@@ -24,7 +25,30 @@ pub(crate) struct Line {
     pub(crate) value_len: u32,
     pub(crate) name_len: u16,
     pub(crate) name: Name,
-    pub(crate) removed: bool,
+    pub(crate) state: LineState,
+}
+
+/// How a line stands in its buffer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum LineState {
+    /// Name and value are there.
+    #[default]
+    Parts,
+    /// The line is there just as [`write_field`] would write it.
+    Whole,
+    /// The line is no longer a part of the list.
+    Removed,
+}
+
+impl Line {
+    fn is_removed(&self) -> bool {
+        self.state == LineState::Removed
+    }
+
+    /// Behind the CRLF of a whole line.
+    fn end(&self) -> usize {
+        (self.value_at + self.value_len) as usize + 2
+    }
 }
 
 /// One field of a message, as seen by a reader of the list.
@@ -53,11 +77,30 @@ impl core::error::Error for InvalidField {}
 
 /// The fields of a head or of a trailer section, in order, over one buffer.
 ///
-/// Invariant: every span lies within `bytes`, names are tokens, and values hold no CR, LF or NUL.
-#[derive(Clone, Debug, Default)]
+/// Invariant: every span lies within `bytes`, names are tokens, values hold no CR, LF or NUL, and `names` has the name of every line.
+#[derive(Debug, Default)]
 pub struct Fields {
     pub(crate) bytes: Vec<u8>,
     pub(crate) lines: Vec<Line>,
+    /// So that most questions for a field that is not there need no look at the lines. It may have names of removed lines.
+    names: NameSet,
+}
+
+impl Clone for Fields {
+    fn clone(&self) -> Fields {
+        Fields {
+            bytes: self.bytes.clone(),
+            lines: self.lines.clone(),
+            names: self.names,
+        }
+    }
+
+    /// Copies into the memory that is there.
+    fn clone_from(&mut self, other: &Fields) {
+        self.bytes.clone_from(&other.bytes);
+        self.lines.clone_from(&other.lines);
+        self.names = other.names;
+    }
 }
 
 impl Fields {
@@ -70,19 +113,25 @@ impl Fields {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.lines.clear();
+        self.names = NameSet::default();
+    }
+
+    /// Bytes of memory that are held for use and reuse.
+    pub fn memory(&self) -> usize {
+        self.bytes.capacity() + self.lines.capacity() * size_of::<Line>()
     }
 
     /// The fields that are there, in order.
     pub fn iter(&self) -> impl Iterator<Item = Field<'_>> {
         self.lines
             .iter()
-            .filter(|line| !line.removed)
+            .filter(|line| !line.is_removed())
             .map(|line| self.field(line))
     }
 
     /// How many fields are there.
     pub fn len(&self) -> usize {
-        self.lines.iter().filter(|line| !line.removed).count()
+        self.lines.iter().filter(|line| !line.is_removed()).count()
     }
 
     /// Is there no field?
@@ -97,9 +146,9 @@ impl Fields {
 
     /// The values of all fields named `name`, in order.
     pub fn get_all(&self, name: Name) -> impl Iterator<Item = &[u8]> {
-        self.lines
+        self.lines_of(name)
             .iter()
-            .filter(move |line| line.name == name && !line.removed)
+            .filter(move |line| line.name == name && !line.is_removed())
             .map(|line| self.field(line).value)
     }
 
@@ -112,8 +161,16 @@ impl Fields {
 
     /// The value of the first line named `name`, removed or not: what the sender wrote.
     pub(crate) fn first(&self, name: Name) -> Option<&[u8]> {
-        let line = self.lines.iter().find(|line| line.name == name)?;
+        let line = self.lines_of(name).iter().find(|line| line.name == name)?;
         Some(self.value(line))
+    }
+
+    /// The lines among which those named `name` are; none if there is none.
+    fn lines_of(&self, name: Name) -> &[Line] {
+        match self.names.has(name) {
+            true => &self.lines,
+            false => &[],
+        }
     }
 
     /// Is there a field named `name`?
@@ -130,7 +187,25 @@ impl Fields {
 
     /// Removes every field named `name`; tells whether there was one.
     pub fn remove(&mut self, name: Name) -> bool {
-        self.remove_where(|field| field.name == name)
+        self.names.has(name) && self.remove_where(|field| field.name == name)
+    }
+
+    /// Removes every field with one of these names.
+    pub fn remove_all(&mut self, names: NameSet) {
+        if self.names.meets(names) {
+            for line in &mut self.lines {
+                if names.has(line.name) {
+                    line.state = LineState::Removed;
+                }
+            }
+        }
+    }
+
+    /// Removes the fields with a name that is not known, for which `unwanted` says so.
+    pub fn remove_unknown(&mut self, mut unwanted: impl FnMut(&[u8]) -> bool) {
+        if self.names.has(Name::Unknown) {
+            self.remove_where(|field| field.name == Name::Unknown && unwanted(field.text));
+        }
     }
 
     /// Removes every field that is written `text` in any case; tells whether there was one.
@@ -140,11 +215,13 @@ impl Fields {
 
     /// Removes every field for which `unwanted` says so; tells whether there was one.
     pub fn remove_where(&mut self, mut unwanted: impl FnMut(Field<'_>) -> bool) -> bool {
-        let Fields { bytes, lines } = self;
+        let Fields { bytes, lines, .. } = self;
         let mut any = false;
-        for line in lines.iter_mut().filter(|line| !line.removed) {
-            line.removed = unwanted(field_of(bytes, line));
-            any |= line.removed;
+        for line in lines.iter_mut().filter(|line| !line.is_removed()) {
+            if unwanted(field_of(bytes, line)) {
+                line.state = LineState::Removed;
+                any = true;
+            }
         }
         any
     }
@@ -173,33 +250,70 @@ impl Fields {
         self.append(name, value)?;
         let kept = self.lines.len() - 1;
         for line in &mut self.lines[..kept] {
-            line.removed |= line.name == name;
+            if line.name == name {
+                line.state = LineState::Removed;
+            }
         }
         Ok(())
     }
 
     /// Writes `Name: value` and CRLF for each field, without the empty line that ends a section.
     pub fn write_to(&self, out: &mut Vec<u8>) {
-        for field in self.iter() {
-            write_field(field.text, field.value, out);
+        self.write_except(NameSet::default(), out);
+    }
+
+    /// Writes all lines but those with one of the names `left_out`. Most lines are whole in the buffer already, side by side: such runs are
+    /// copied in one go.
+    pub(crate) fn write_except(&self, left_out: NameSet, out: &mut Vec<u8>) {
+        let mut run = 0..0;
+        for line in &self.lines {
+            if line.is_removed() || left_out.has(line.name) {
+                continue;
+            }
+            if line.state == LineState::Whole && line.name_at as usize == run.end {
+                run.end = line.end();
+                continue;
+            }
+            out.extend_from_slice(&self.bytes[run]);
+            run = line.name_at as usize..line.end();
+            if line.state != LineState::Whole {
+                run = 0..0;
+                let field = self.field(line);
+                write_field(field.text, field.value, out);
+            }
         }
+        out.extend_from_slice(&self.bytes[run]);
+    }
+
+    /// Adds every field of `other`, at the cost of one.
+    pub fn extend(&mut self, other: &Fields) {
+        let shift = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(&other.bytes);
+        self.lines.extend(other.lines.iter().map(|line| Line {
+            name_at: line.name_at + shift,
+            value_at: line.value_at + shift,
+            ..*line
+        }));
+        self.names.join(other.names);
     }
 
     fn push(&mut self, name: Name, text: &[u8], value: &[u8]) -> Result<(), InvalidField> {
         let name_len = u16::try_from(text.len()).map_err(|_| InvalidField)?;
-        if !is_token(text) || !value.iter().copied().all(is_value_byte) {
+        let is_name = name != Name::Unknown || is_token(text);
+        if !is_name || skip_text(value, 0) < value.len() {
             return Err(InvalidField);
         }
-        let name_at = self.push_bytes(text);
-        let value_at = self.push_bytes(value);
+        let name_at = self.bytes.len() as u32;
         self.lines.push(Line {
-            name_at: name_at.at,
-            value_at: value_at.at,
-            value_len: value_at.len,
+            name_at,
+            value_at: name_at + u32::from(name_len) + 2,
+            value_len: value.len() as u32,
             name_len,
             name,
-            removed: false,
+            state: LineState::Whole,
         });
+        self.names.insert(name);
+        write_field(text, value, &mut self.bytes);
         Ok(())
     }
 
@@ -207,7 +321,16 @@ impl Fields {
     pub(crate) fn fill(&mut self, bytes: &[u8], lines: &mut Vec<Line>) {
         self.bytes.clear();
         self.bytes.extend_from_slice(bytes);
+        self.take_lines(lines);
+    }
+
+    /// Takes over the parsed `lines` of the bytes that are there in exchange for its own.
+    pub(crate) fn take_lines(&mut self, lines: &mut Vec<Line>) {
         core::mem::swap(&mut self.lines, lines);
+        self.names = NameSet::default();
+        for line in &self.lines {
+            self.names.insert(line.name);
+        }
     }
 
     /// Adds text to the buffer. Heads are bounded far below 4 GiB, so the offsets fit.
@@ -242,7 +365,8 @@ fn field_of<'a>(bytes: &'a [u8], line: &Line) -> Field<'a> {
 }
 
 /// Writes one field line.
-pub(crate) fn write_field(text: &[u8], value: &[u8], out: &mut Vec<u8>) {
+fn write_field(text: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    out.reserve(text.len() + value.len() + 4);
     out.extend_from_slice(text);
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);

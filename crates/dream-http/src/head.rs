@@ -88,6 +88,11 @@ impl RequestHead {
         }
     }
 
+    /// The form of the target.
+    pub fn target_form(&self) -> TargetForm {
+        self.target.form
+    }
+
     /// The path of the target, `*` for the asterisk form, empty for the authority form.
     pub fn path(&self) -> &[u8] {
         self.target.path.of(&self.fields.bytes)
@@ -132,8 +137,8 @@ impl RequestHead {
     }
 }
 
-/// The head of a response. Owns its bytes; reuse it with [`ResponseHead::clear`].
-#[derive(Clone, Debug, Default)]
+/// The head of a response. Owns its bytes; reuse it with [`ResponseHead::clear`] or `clone_from`.
+#[derive(Debug, Default)]
 pub struct ResponseHead {
     /// The fields; their buffer also holds the reason phrase.
     pub fields: Fields,
@@ -150,15 +155,34 @@ pub struct ResponseHead {
     pub(crate) reason_at: Span,
 }
 
+impl Clone for ResponseHead {
+    fn clone(&self) -> ResponseHead {
+        let mut head = ResponseHead::default();
+        head.clone_from(self);
+        head
+    }
+
+    /// Copies into the memory that is there.
+    fn clone_from(&mut self, other: &ResponseHead) {
+        let mut fields = core::mem::take(&mut self.fields);
+        fields.clone_from(&other.fields);
+        *self = ResponseHead { fields, ..*other };
+    }
+}
+
 impl ResponseHead {
     /// A head of our own making, without fields or body, with the registered phrase.
     pub fn new(status: u16) -> ResponseHead {
-        let mut head = ResponseHead {
-            keep_alive: true,
-            ..ResponseHead::default()
-        };
-        head.set_status(status);
+        let mut head = ResponseHead::default();
+        head.begin(status);
         head
+    }
+
+    /// Makes this head what [`ResponseHead::new`] gives, in the memory that is there.
+    pub fn begin(&mut self, status: u16) {
+        self.clear();
+        self.keep_alive = true;
+        self.set_status(status);
     }
 
     /// Forgets everything and keeps the memory for the next head.

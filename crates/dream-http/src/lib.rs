@@ -26,7 +26,7 @@ pub mod target;
 pub use fields::{Field, Fields, InvalidField};
 pub use head::{RequestHead, ResponseHead, Version};
 pub use method::Method;
-pub use name::Name;
+pub use name::{Name, NameSet};
 pub use reject::{Reason, Reject};
 pub use status::reason_phrase;
 pub use target::{Target, TargetForm};

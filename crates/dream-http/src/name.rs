@@ -126,6 +126,44 @@ impl Name {
     }
 }
 
+/// A set of names, of the unknown ones as one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NameSet([u64; 2]);
+
+impl NameSet {
+    /// The set of these names.
+    pub const fn of(names: &[Name]) -> NameSet {
+        let mut set = NameSet([0; 2]);
+        let mut index = 0;
+        while index < names.len() {
+            set.insert(names[index]);
+            index += 1;
+        }
+        set
+    }
+
+    /// Is `name` in the set?
+    pub const fn has(self, name: Name) -> bool {
+        self.0[name as usize / 64] & 1 << (name as usize % 64) != 0
+    }
+
+    /// Is any name in both sets?
+    pub const fn meets(self, other: NameSet) -> bool {
+        (self.0[0] & other.0[0]) | (self.0[1] & other.0[1]) != 0
+    }
+
+    pub(crate) const fn join(&mut self, other: NameSet) {
+        self.0[0] |= other.0[0];
+        self.0[1] |= other.0[1];
+    }
+
+    pub(crate) const fn insert(&mut self, name: Name) {
+        self.0[name as usize / 64] |= 1 << (name as usize % 64);
+    }
+}
+
+const _: () = assert!(Name::ALL.len() < 128, "a set has 128 bits");
+
 /// The first and the last eight bytes of a name, which may overlap; a shorter one is padded with zeros. `None` if `bytes` ends too
 /// soon behind it to be read in words.
 #[inline]

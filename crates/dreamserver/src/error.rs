@@ -228,7 +228,7 @@ mod tests {
         Request {
             head,
             body: Body::Empty,
-            peer: Peer::local(),
+            peer: Peer::local().into(),
             id: RequestId::parse(b"019ab-test").unwrap(),
             received: Instant::now(),
             interim: None,

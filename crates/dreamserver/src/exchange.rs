@@ -5,12 +5,12 @@
 
 use bytes::Bytes;
 use dream_http::{Fields, RequestHead, ResponseHead};
+use std::cell::{OnceCell, RefCell};
 use std::fmt;
 use std::fs::File;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ pub struct Request {
     /// The body, not yet read.
     pub body: Body,
     /// Who sent it, and to which of our addresses.
-    pub peer: Peer,
+    pub peer: Rc<Peer>,
     /// Its name in the log, to the endpoint and to the client.
     pub id: RequestId,
     /// When its first byte was seen.
@@ -34,8 +34,8 @@ pub struct Request {
 
 /// A response on its way out.
 pub struct Response {
-    /// The head, without what is the protocol's work (framing, Date, connection fields).
-    pub head: ResponseHead,
+    /// The head, without what is the protocol's work (framing, Date, connection fields); boxed, since it passes through many hands.
+    pub head: Box<ResponseHead>,
     /// The body.
     pub body: Body,
     /// The endpoint that gave it, if one did.
@@ -46,7 +46,7 @@ pub struct Response {
 #[derive(Clone, Debug)]
 pub struct EndpointTrace {
     /// The endpoint's address as the configuration names it.
-    pub address: Arc<str>,
+    pub address: Rc<str>,
     /// From the first try to the endpoint's head.
     pub latency: Duration,
 }
@@ -54,16 +54,47 @@ pub struct EndpointTrace {
 impl Response {
     /// A response without a body.
     pub fn new(status: u16) -> Response {
+        let mut head = spare_head();
+        head.begin(status);
+        Response::with_head(head)
+    }
+
+    /// A response with the head `head` and no body.
+    pub fn with_head(head: Box<ResponseHead>) -> Response {
         Response {
-            head: ResponseHead::new(status),
+            head,
             body: Body::Empty,
             endpoint: None,
         }
     }
 }
 
+/// Heads of responses that have left, of this thread, for the next ones: steady traffic allocates none.
+const SPARE_HEADS: usize = 64;
+/// A head that took more memory than this was unusual, and its memory is not kept.
+const SPARE_HEAD: usize = 8 * 1024;
+
+thread_local! {
+    #[allow(clippy::vec_box, reason = "an exchange takes the box and gives it back")]
+    static HEADS: RefCell<Vec<Box<ResponseHead>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A head to be filled: what it holds means nothing, its memory is there to be used again.
+pub fn spare_head() -> Box<ResponseHead> {
+    HEADS.with_borrow_mut(Vec::pop).unwrap_or_default()
+}
+
+/// Keeps the memory of a head that nobody needs any more.
+pub fn give_back_head(head: Box<ResponseHead>) {
+    HEADS.with_borrow_mut(|heads| {
+        if heads.len() < SPARE_HEADS && head.fields.memory() <= SPARE_HEAD {
+            heads.push(head);
+        }
+    });
+}
+
 /// Both ends of the connection that a request came in on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Peer {
     /// The client; `::ffff:` addresses are unmapped, a unix socket's peer is 127.0.0.1 port 0.
     pub remote: SocketAddr,
@@ -71,9 +102,21 @@ pub struct Peer {
     pub local: SocketAddr,
     /// `http` or `https`.
     pub scheme: Scheme,
+    /// The fields that tell every endpoint the same of this connection, made for its first proxied request.
+    pub introduction: OnceCell<Box<Fields>>,
 }
 
 impl Peer {
+    /// The two ends of a connection.
+    pub fn new(remote: SocketAddr, local: SocketAddr, scheme: Scheme) -> Peer {
+        Peer {
+            remote,
+            local,
+            scheme,
+            introduction: OnceCell::new(),
+        }
+    }
+
     /// The client's address.
     pub fn ip(&self) -> IpAddr {
         self.remote.ip()
@@ -82,11 +125,7 @@ impl Peer {
     /// The two ends of a connection without addresses.
     pub fn local() -> Peer {
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Peer {
-            remote: nowhere,
-            local: nowhere,
-            scheme: Scheme::Http,
-        }
+        Peer::new(nowhere, nowhere, Scheme::Http)
     }
 }
 
@@ -149,7 +188,12 @@ impl RequestId {
 
     /// The name as text.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.text[..self.len as usize]).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    /// The name as bytes, which are ASCII.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.text[..self.len as usize]
     }
 }
 

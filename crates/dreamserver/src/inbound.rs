@@ -76,16 +76,20 @@ impl Inbound {
         if self.ended {
             return Poll::Ready(Ok(false));
         }
-        if self.bytes.is_empty() {
-            // Memory is taken when there is something to put into it: idle connections have none.
-            ready!(stream.poll_readable(cx))?;
-        }
-        self.make_room(limit);
-        let end = self.unread.end;
-        let count = ready!(stream.poll_read(&mut self.bytes[end..], cx))?;
+        // Memory is taken when there is something to put into it: idle connections have none.
+        let room = self.room(limit);
+        let count = ready!(stream.poll_read_into(room, cx))?;
         self.unread.end += count;
         self.ended = count == 0;
         Poll::Ready(Ok(count > 0))
+    }
+
+    /// Makes the room when it is asked for.
+    fn room<'a>(&'a mut self, limit: usize) -> impl FnOnce() -> &'a mut [u8] {
+        move || {
+            self.make_room(limit);
+            &mut self.bytes[self.unread.end..]
+        }
     }
 
     /// Begins a body behind the head that was just taken.

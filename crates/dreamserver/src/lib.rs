@@ -11,6 +11,7 @@ compile_error!("DreamServer needs a Unix: on Windows, build and run it inside WS
 pub mod address;
 pub mod cli;
 pub mod config;
+pub mod digits;
 pub mod error;
 pub mod exchange;
 pub mod handler;

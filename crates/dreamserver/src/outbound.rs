@@ -1,12 +1,13 @@
 //! The sending half of an HTTP/1.1 connection, whichever side we are on: encoded bytes, and the body behind them.
 //!
-//! A head and the first piece of its body leave in one system call; a body is never copied.
+//! A head and the first piece of its body leave in one system call; only small pieces are copied for that.
 
 use crate::exchange::{Body, BodyError, BodyHandle, FileBody};
 use crate::stream::Stream;
 use bytes::Buf;
 use dream_http::Fields;
 use dream_http::h1::{BodyEncoder, Framing, Misuse};
+use std::cell::RefCell;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, IoSlice};
@@ -18,8 +19,16 @@ use tokio::task::JoinHandle;
 /// How much of a file is sent between looks at whether it is in memory.
 const WINDOW: u64 = 512 * 1024;
 
-/// Room for a usual head stays with a connection.
-const KEPT: usize = 1024;
+/// Memory for encoded bytes that no connection of this thread uses: at most so many, none larger than this.
+const SPARE_BUFFERS: usize = 64;
+const SPARE_BUFFER: usize = 8 * 1024;
+
+thread_local! {
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Data up to this size is copied behind the encoded bytes: that costs less than a system call that gathers pieces.
+const COPIED: usize = 2048;
 
 /// What is to be sent.
 ///
@@ -82,6 +91,9 @@ impl Default for Outbound {
 impl Outbound {
     /// Where encoded bytes are added, to be sent before any body.
     pub fn bytes(&mut self) -> &mut Vec<u8> {
+        if self.bytes.capacity() == 0 {
+            self.bytes = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
+        }
         &mut self.bytes
     }
 
@@ -116,10 +128,15 @@ impl Outbound {
         self.sent = 0;
     }
 
-    /// Gives memory back that an idle connection should not hold.
+    /// Gives the memory back that an idle connection need not hold.
     pub fn rest(&mut self) {
         self.clear();
-        self.bytes.shrink_to(KEPT);
+        let bytes = std::mem::take(&mut self.bytes);
+        SPARE.with_borrow_mut(|spare| {
+            if (1..=SPARE_BUFFER).contains(&bytes.capacity()) && spare.len() < SPARE_BUFFERS {
+                spare.push(bytes);
+            }
+        });
     }
 
     /// Sends the encoded bytes.
@@ -221,6 +238,37 @@ impl Outbound {
                 .map_err(OutboundError::Misuse)?;
             self.ended = true;
         }
+        let written = match data.len() {
+            ..=COPIED => self.write_copied(stream, data, cx),
+            _ => self.write_pieces(stream, data, cx),
+        };
+        let written = ready!(self.note(written)).map_err(OutboundError::Io)?;
+        Poll::Ready(Ok(self.account(written, data.len())))
+    }
+
+    /// Writes the encoded bytes, `data` and the tail as one piece.
+    fn write_copied(
+        &mut self,
+        stream: &Stream,
+        data: &[u8],
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let encoded = self.bytes.len();
+        self.bytes.extend_from_slice(data);
+        self.bytes.extend_from_slice(&self.tail);
+        let piece = [IoSlice::new(&self.bytes[self.sent..])];
+        let written = stream.poll_write(&piece, false, cx);
+        self.bytes.truncate(encoded);
+        written
+    }
+
+    /// Writes the encoded bytes, `data` and the tail from where they are.
+    fn write_pieces(
+        &self,
+        stream: &Stream,
+        data: &[u8],
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
         let pieces = [
             IoSlice::new(&self.bytes[self.sent..]),
             IoSlice::new(data),
@@ -228,9 +276,7 @@ impl Outbound {
         ];
         let used = if self.tail.is_empty() { 2 } else { 3 };
         let first = usize::from(self.sent == self.bytes.len());
-        let written = stream.poll_write(&pieces[first..used], false, cx);
-        let written = ready!(self.note(written)).map_err(OutboundError::Io)?;
-        Poll::Ready(Ok(self.account(written, data.len())))
+        stream.poll_write(&pieces[first..used], false, cx)
     }
 
     /// Shares `written` out among the encoded bytes, the data and the tail; tells the data's share.

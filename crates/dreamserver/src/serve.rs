@@ -18,7 +18,7 @@ use std::net::IpAddr;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 /// What the back office publishes: immutable, replaced whole.
 pub struct Snapshot {
@@ -92,9 +92,12 @@ impl Core {
         *self.snapshot.borrow_mut() = Rc::new(Held(snapshot));
     }
 
-    /// Writes the access line of an exchange.
-    pub fn log(&self, record: &Record<'_>) {
-        self.log.borrow().write(record);
+    /// Writes the access line of an exchange, if lines are written.
+    pub fn log<'a>(&self, record: impl FnOnce() -> Record<'a>) {
+        let sink = self.log.borrow();
+        if sink.is_on() {
+            sink.write(&record());
+        }
     }
 
     /// Hands the lines over that were written so far.
@@ -107,9 +110,9 @@ impl Core {
         *self.log.borrow_mut() = sink;
     }
 
-    /// A name for a request that has none yet.
-    pub fn new_id(&self) -> RequestId {
-        self.ids.next()
+    /// A name for a request that came at `received`.
+    pub fn new_id(&self, received: Instant) -> RequestId {
+        self.ids.next(self.clock.wall(received))
     }
 }
 
@@ -258,7 +261,7 @@ fn check(request: &mut Request) -> Result<(), Stop> {
     }
     let mut clean = Vec::new();
     match clean_path(request.head.path(), &mut clean) {
-        Ok(None) if request.head.target().form == TargetForm::Origin => {}
+        Ok(None) if request.head.target_form() == TargetForm::Origin => {}
         Ok(changed) => {
             if changed.is_none() {
                 // The absolute form says what Host says too: behind us goes the origin form (RFC 9112 §3.2.1).
@@ -328,7 +331,7 @@ async fn walk(core: &Core, snapshot: &Snapshot, route: &Route, request: &mut Req
 fn sign(request: &Request, response: &mut Response) {
     let fields = &mut response.head.fields;
     fields.remove(Name::XRequestId);
-    let named = fields.append(Name::XRequestId, request.id.as_str().as_bytes());
+    let named = fields.append(Name::XRequestId, request.id.as_bytes());
     debug_assert!(named.is_ok(), "a request id is letters, digits and hyphens");
     if response.endpoint.is_none() && !fields.has(Name::Server) {
         let signed = fields.append(Name::Server, b"dreamserver");
@@ -347,8 +350,8 @@ fn allow(answer: &mut Response, methods: &[u8]) {
     debug_assert!(allowed.is_ok(), "methods are tokens");
 }
 
-/// Makes request ids: UUIDs of version 7 (RFC 9562 §5.7) whose random part is a keyed hash of a counter,
-/// so that no system call is spent on them and no client can guess another's.
+/// Makes request ids: UUIDs of version 7 (RFC 9562 §5.7). Within a millisecond a counter orders them (§6.2, method 1);
+/// the rest is a keyed hash of that counter, so that no system call is spent on them and no client can guess another's.
 #[derive(Default)]
 struct Ids {
     made: Cell<u64>,
@@ -356,13 +359,13 @@ struct Ids {
 }
 
 impl Ids {
-    fn next(&self) -> RequestId {
+    fn next(&self, now: SystemTime) -> RequestId {
         let count = self.made.get();
         self.made.set(count + 1);
         let mut random = [0; 10];
-        random[..8].copy_from_slice(&self.key.hash_one(count).to_le_bytes());
-        random[8..].copy_from_slice(&self.key.hash_one(!count).to_le_bytes()[..2]);
-        let millis = SystemTime::now()
+        random[..2].copy_from_slice(&(count as u16).to_be_bytes());
+        random[2..].copy_from_slice(&self.key.hash_one(count).to_le_bytes());
+        let millis = now
             .duration_since(SystemTime::UNIX_EPOCH)
             .map_or(0, |since| since.as_millis() as u64);
         RequestId::from_uuid(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())

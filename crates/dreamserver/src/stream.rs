@@ -33,8 +33,21 @@ impl Stream {
     /// # Errors
     /// What the socket says.
     pub fn poll_read(&self, buffer: &mut [u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.poll_read_into(|| buffer, cx)
+    }
+
+    /// As [`Stream::poll_read`]; the buffer is asked for when there may be something to put into it.
+    ///
+    /// # Errors
+    /// What the socket says.
+    pub fn poll_read_into<'a>(
+        &self,
+        buffer: impl FnOnce() -> &'a mut [u8],
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let mut guard = ready!(self.fd.poll_read_ready(cx))?;
+        let buffer = buffer();
         loop {
-            let mut guard = ready!(self.fd.poll_read_ready(cx))?;
             match rustix::net::recv(&self.fd, &mut *buffer, RecvFlags::empty()) {
                 Ok((count, _)) => {
                     // A short read emptied the socket: the next one waits instead of asking again.
@@ -43,21 +56,14 @@ impl Stream {
                     }
                     return Poll::Ready(Ok(count));
                 }
-                Err(Errno::AGAIN) => guard.clear_ready(),
+                Err(Errno::AGAIN) => {
+                    guard.clear_ready();
+                    guard = ready!(self.fd.poll_read_ready(cx))?;
+                }
                 Err(Errno::INTR) => {}
                 Err(error) => return Poll::Ready(Err(error.into())),
             }
         }
-    }
-
-    /// Waits until reading may bring something.
-    ///
-    /// # Errors
-    /// What the runtime says.
-    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.fd
-            .poll_read_ready(cx)
-            .map_ok(|mut guard| guard.retain_ready())
     }
 
     /// Writes what fits of several pieces in one system call, waiting if nothing fits.

@@ -18,6 +18,8 @@ const NEVER: u32 = u32::MAX;
 #[derive(Debug)]
 pub struct Clock {
     started: Instant,
+    /// The same moment by both clocks, at most a tick ago.
+    moment: Cell<(Instant, SystemTime)>,
     ticks: Cell<u32>,
     date: RefCell<String>,
     second: Cell<u64>,
@@ -36,6 +38,7 @@ impl Clock {
     pub fn new(now: Instant) -> Rc<Clock> {
         let clock = Clock {
             started: now,
+            moment: Cell::new((now, SystemTime::UNIX_EPOCH)),
             ticks: Cell::new(0),
             date: RefCell::default(),
             second: Cell::new(0),
@@ -47,6 +50,7 @@ impl Clock {
 
     /// Moves the clock and wakes the tasks whose time has come.
     pub fn advance(&self, now: Instant, wall: SystemTime) {
+        self.moment.set((now, wall));
         self.ticks.set(ticks(now - self.started));
         self.write_date(wall);
         self.wake(|deadline, ticks| deadline <= ticks);
@@ -60,6 +64,15 @@ impl Clock {
     /// The time as the Date field writes it (RFC 9110 §6.6.1), at most a tick old.
     pub fn with_date<R>(&self, with: impl FnOnce(&[u8]) -> R) -> R {
         with(self.date.borrow().as_bytes())
+    }
+
+    /// The time of day at `instant`, without asking the system.
+    pub fn wall(&self, instant: Instant) -> SystemTime {
+        let (then, wall) = self.moment.get();
+        match instant.checked_duration_since(then) {
+            Some(since) => wall + since,
+            None => wall - (then - instant),
+        }
     }
 
     /// The time since the clock was made, at most a tick old.

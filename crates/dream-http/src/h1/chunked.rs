@@ -167,8 +167,8 @@ impl Chunked {
         match end {
             Some(end) => {
                 trailers.bytes.truncate(end);
-                trailers.lines = core::mem::take(&mut section.lines);
-                trailers.lines.retain(|line| !is_forbidden(line.name));
+                section.lines.retain(|line| !is_forbidden(line.name));
+                trailers.take_lines(&mut section.lines);
                 self.place = Place::End;
                 Ok(end - before)
             }

@@ -1,8 +1,7 @@
 //! Heads, chunks and trailers to bytes.
 
 use super::Framing;
-use crate::fields::write_field;
-use crate::{Fields, Name, RequestHead, ResponseHead};
+use crate::{Fields, Name, NameSet, RequestHead, ResponseHead};
 use alloc::vec::Vec;
 
 /// What to say about the connection after this message (RFC 9112 §9).
@@ -52,7 +51,7 @@ pub fn encode_request(
     out.reserve(head.fields.bytes.len() + ROOM);
     out.extend_from_slice(head.method_text());
     out.push(b' ');
-    out.extend_from_slice(head.target().whole);
+    out.extend_from_slice(head.target.whole.of(&head.fields.bytes));
     out.extend_from_slice(b" HTTP/1.1\r\n");
     write_fields(&head.fields, out);
     match framing {
@@ -185,24 +184,17 @@ fn write_status_line(head: &ResponseHead, out: &mut Vec<u8>) {
 
 /// The fields that are not ours to decide.
 fn write_fields(fields: &Fields, out: &mut Vec<u8>) {
-    for field in fields.iter() {
-        if !is_connections_own(field.name) {
-            write_field(field.text, field.value, out);
-        }
-    }
+    fields.write_except(OWN, out);
 }
 
 /// Fields that belong to this connection and are written anew on each (RFC 9110 §7.6.1).
-fn is_connections_own(name: Name) -> bool {
-    matches!(
-        name,
-        Name::Connection
-            | Name::ContentLength
-            | Name::TransferEncoding
-            | Name::KeepAlive
-            | Name::ProxyConnection
-    )
-}
+const OWN: NameSet = NameSet::of(&[
+    Name::Connection,
+    Name::ContentLength,
+    Name::TransferEncoding,
+    Name::KeepAlive,
+    Name::ProxyConnection,
+]);
 
 fn write_response_framing(head: &ResponseHead, framing: Framing, out: &mut Vec<u8>) {
     match framing {
@@ -239,22 +231,22 @@ fn write_persistence(persistence: Persistence, out: &mut Vec<u8>) {
 }
 
 fn write_decimal(number: u64, out: &mut Vec<u8>) {
-    write_digits(number, 10, out);
+    write_digits::<10>(number, out);
 }
 
 /// A chunk line: the size and CRLF.
 fn write_hex(number: u64, out: &mut Vec<u8>) {
-    write_digits(number, 16, out);
+    write_digits::<16>(number, out);
     out.extend_from_slice(b"\r\n");
 }
 
-fn write_digits(mut number: u64, base: u64, out: &mut Vec<u8>) {
+fn write_digits<const BASE: u64>(mut number: u64, out: &mut Vec<u8>) {
     let mut digits = [0; 20];
     let mut at = digits.len();
     loop {
         at -= 1;
-        digits[at] = b"0123456789abcdef"[(number % base) as usize];
-        number /= base;
+        digits[at] = b"0123456789abcdef"[(number % BASE) as usize];
+        number /= BASE;
         if number == 0 {
             break;
         }

@@ -10,7 +10,7 @@ mod control;
 mod encode;
 mod framing;
 mod parse;
-mod scan;
+pub(crate) mod scan;
 mod section;
 mod target;
 

@@ -42,7 +42,7 @@ pub(super) fn find_byte(bytes: &[u8], byte: u8) -> Option<usize> {
 
 /// Skips what may stand in a field value or a reason phrase: everything but controls (RFC 9110 §5.5).
 #[inline(always)]
-pub(super) fn skip_text(bytes: &[u8], mut at: usize) -> usize {
+pub(crate) fn skip_text(bytes: &[u8], mut at: usize) -> usize {
     loop {
         at = skip_printable(bytes, at);
         if bytes.get(at) != Some(&b'\t') {

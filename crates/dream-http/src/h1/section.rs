@@ -1,7 +1,7 @@
 //! Field sections from bytes (RFC 9112 §5): the lines of a head behind its first, or trailers.
 
 use super::scan::{find_colon, skip_blanks, skip_text, skip_token};
-use crate::fields::{Line, is_token};
+use crate::fields::{Line, LineState, is_token};
 use crate::{Name, Reason, Reject};
 use alloc::vec::Vec;
 
@@ -162,13 +162,19 @@ fn whole_line(input: &[u8], at: usize) -> Option<(Line, usize)> {
         return None;
     }
     let end = value_end(line, value, text_end);
+    // One space before the value and none behind it.
+    let is_whole = value == colon + 2 && line[colon + 1] == b' ' && end == text_end;
     let parsed = Line {
         name_at: at as u32,
         name_len: colon as u16,
         name,
         value_at: (at + value) as u32,
         value_len: (end - value) as u32,
-        removed: false,
+        state: if is_whole {
+            LineState::Whole
+        } else {
+            LineState::Parts
+        },
     };
     Some((parsed, at + text_end + 2))
 }

@@ -162,11 +162,8 @@ impl Listener {
     }
 
     fn admit(&self, socket: OwnedFd, remote: SocketAddr) {
-        let peer = Peer {
-            remote: SocketAddr::new(remote.ip().to_canonical(), remote.port()),
-            local: self.local,
-            scheme: Scheme::Http,
-        };
+        let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+        let peer = Peer::new(remote, self.local, Scheme::Http);
         let permit = self.gate.enter(peer.ip(), &self.core.snapshot().trusted);
         let accepted = Accepted {
             socket,

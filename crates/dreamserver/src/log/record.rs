@@ -4,17 +4,17 @@
 //! since stands behind them. A field without a value is left out.
 
 use dream_http::Version;
-use std::io::Write;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use super::{Format, escape};
+use crate::digits::{address, decimal};
 
 /// What is written down about one exchange. Authorization, cookies and bodies have no place here.
 #[derive(Clone, Debug)]
 pub struct Record<'a> {
     /// The request's id.
-    pub id: &'a str,
+    pub id: &'a [u8],
     /// The client's address.
     pub client: IpAddr,
     /// The method as it was sent.
@@ -63,7 +63,7 @@ impl Record<'_> {
     }
 
     fn fields(&self, query: bool, time: &str, line: &mut impl Line) {
-        line.text("id", self.id.as_bytes());
+        line.text("id", self.id);
         line.address("ip", self.client);
         line.text("method", self.method);
         line.text("path", self.path);
@@ -205,34 +205,6 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-fn address(address: IpAddr, out: &mut Vec<u8>) {
-    match address {
-        IpAddr::V4(v4) => {
-            for (index, part) in v4.octets().into_iter().enumerate() {
-                if index > 0 {
-                    out.push(b'.');
-                }
-                decimal(u64::from(part), 1, out);
-            }
-        }
-        // Writing to a Vec cannot fail.
-        IpAddr::V6(v6) => drop(write!(out, "{v6}")),
-    }
-}
-
-/// Adds `value` with at least `width` digits: a line has ten numbers, and the formatting machinery of the standard
-/// library would be its largest cost.
-fn decimal(mut value: u64, width: usize, out: &mut Vec<u8>) {
-    let mut digits = [b'0'; 20];
-    let mut at = digits.len();
-    while value > 0 {
-        at -= 1;
-        digits[at] = b'0' + (value % 10) as u8;
-        value /= 10;
-    }
-    out.extend_from_slice(&digits[at.min(digits.len() - width)..]);
-}
-
 /// The time in RFC 3339 form, UTC and milliseconds, formatted anew once a second.
 #[derive(Debug, Default)]
 pub(super) struct TimeText {
@@ -281,7 +253,7 @@ mod tests {
 
     fn seed() -> Record<'static> {
         Record {
-            id: "019ab",
+            id: b"019ab",
             client: IpAddr::V4(Ipv4Addr::LOCALHOST),
             method: b"GET",
             path: b"/",

@@ -156,6 +156,11 @@ struct Pending {
 }
 
 impl Sink {
+    /// Are lines written at all?
+    pub fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Writes one line into the core's buffer, and hands the buffer over if that filled it. Never waits.
     pub fn write(&self, record: &Record<'_>) {
         let Some(core) = &self.0 else { return };
@@ -377,7 +382,7 @@ mod tests {
 
     fn record(path: &[u8]) -> Record<'_> {
         Record {
-            id: "019ab",
+            id: b"019ab",
             client: IpAddr::V4(Ipv4Addr::LOCALHOST),
             method: b"GET",
             path,

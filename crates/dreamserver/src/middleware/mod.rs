@@ -93,7 +93,7 @@ mod tests {
         let mut request = Request {
             head: RequestHead::new(),
             body: Body::Empty,
-            peer: Peer::local(),
+            peer: Peer::local().into(),
             id: RequestId::from_uuid(uuid::Uuid::now_v7()),
             received: Instant::now(),
             interim: None,

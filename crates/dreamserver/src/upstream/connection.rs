@@ -1,6 +1,6 @@
 //! One HTTP/1.1 connection to an endpoint: sends a request and reads its response, both at once.
 
-use super::Pools;
+use super::{Endpoint, Pools};
 use crate::exchange::{Body, BodyError, BodyStream, Tunnel};
 use crate::inbound::{Inbound, InboundError};
 use crate::outbound::{Outbound, OutboundError};
@@ -30,6 +30,9 @@ pub struct Connection {
     progress: (u64, bool),
     home: Rc<Pools>,
     endpoint: usize,
+    /// The endpoint's address as text: a copy of this core's own, since counting the holders of a shared one would be
+    /// felt on every core.
+    label: Rc<str>,
     used: bool,
     keep_alive: bool,
     keep_until: Duration,
@@ -99,7 +102,7 @@ impl Connection {
         stream: Stream,
         timer: Timer,
         home: Rc<Pools>,
-        endpoint: usize,
+        endpoint: &Endpoint,
     ) -> Box<Connection> {
         timer.clear();
         let limits = Limits {
@@ -118,7 +121,8 @@ impl Connection {
             began: 0,
             progress: (0, false),
             home,
-            endpoint,
+            endpoint: endpoint.number,
+            label: Rc::from(&*endpoint.label),
             used: false,
             keep_alive: true,
             keep_until: Duration::MAX,
@@ -190,6 +194,11 @@ impl Connection {
             stream: self.stream,
             idle,
         }
+    }
+
+    /// The endpoint's address as text.
+    pub fn label(&self) -> Rc<str> {
+        self.label.clone()
     }
 
     pub(super) fn endpoint(&self) -> usize {
@@ -335,6 +344,7 @@ impl BodyStream for Connection {
             self.used = true;
             self.timer.clear();
             self.inbound.rest();
+            self.outbound.rest();
             let home = self.home.clone();
             home.keep(self);
         }

@@ -109,12 +109,7 @@ impl Pools {
             Poll::Pending => timer.poll(cx).map(|()| Err(Failure::ConnectTimeout)),
         })
         .await?;
-        Ok(Connection::new(
-            stream,
-            timer,
-            self.clone(),
-            endpoint.number,
-        ))
+        Ok(Connection::new(stream, timer, self.clone(), endpoint))
     }
 
     /// Drops the idle connections whose time is over, which their endpoint closed, or which are more than `limits.pool` and

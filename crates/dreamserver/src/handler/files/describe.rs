@@ -6,11 +6,12 @@ use std::time::SystemTime;
 use super::conditional::Validators;
 use super::identity::Identity;
 use super::mime::content_type;
+use crate::exchange::spare_head;
 
 /// The head that announces a whole file, and the parts that other answers need.
 pub(super) struct Description {
-    /// The head of the 200.
-    pub(super) whole: ResponseHead,
+    /// The head of the 200, from which the others are made.
+    whole: ResponseHead,
     etag: String,
     modified: SystemTime,
 }
@@ -43,9 +44,16 @@ impl Description {
         }
     }
 
+    /// The head of the 200.
+    pub(super) fn whole(&self) -> Box<ResponseHead> {
+        let mut head = spare_head();
+        (*head).clone_from(&self.whole);
+        head
+    }
+
     /// The head of the 206 for the bytes `first` to `last` of `size`.
-    pub(super) fn part(&self, first: u64, last: u64, size: u64) -> ResponseHead {
-        let mut head = self.whole.clone();
+    pub(super) fn part(&self, first: u64, last: u64, size: u64) -> Box<ResponseHead> {
+        let mut head = self.whole();
         head.set_status(206);
         let range = format!("bytes {first}-{last}/{size}");
         put(&mut head.fields, Name::ContentRange, range.as_bytes());
@@ -53,15 +61,16 @@ impl Description {
     }
 
     /// The head of the 304: only what a cache needs to know its copy again (RFC 9110 §15.4.5).
-    pub(super) fn not_modified(&self) -> ResponseHead {
-        let mut head = ResponseHead::new(304);
+    pub(super) fn not_modified(&self) -> Box<ResponseHead> {
+        let mut head = spare_head();
+        head.begin(304);
         put(&mut head.fields, Name::Etag, self.etag.as_bytes());
         head
     }
 
     /// The head under which the file stands in for another one, as an error page does: without what invites to ask for it again.
-    pub(super) fn stand_in(&self, status: u16) -> ResponseHead {
-        let mut head = self.whole.clone();
+    pub(super) fn stand_in(&self, status: u16) -> Box<ResponseHead> {
+        let mut head = self.whole();
         head.set_status(status);
         head.fields.remove_where(|field| {
             matches!(

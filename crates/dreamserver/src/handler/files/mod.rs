@@ -179,8 +179,7 @@ impl Files {
         let Ok(Found::Content(content)) = self.find(store, &key, now).await else {
             return None;
         };
-        let mut response = Response::new(status);
-        response.head = content.description().stand_in(status);
+        let mut response = Response::with_head(content.description().stand_in(status));
         response.body = content.body(0..content.size());
         Some(response)
     }
@@ -205,19 +204,15 @@ fn send(request: &Request, content: &Content) -> Response {
         Verdict::Proceed => match asked_part(request, content.size()) {
             Part::Whole => whole(content),
             Part::Bytes(part) => {
-                let mut response = Response::new(206);
-                response.head = description.part(part.start, part.end - 1, content.size());
+                let head = description.part(part.start, part.end - 1, content.size());
+                let mut response = Response::with_head(head);
                 response.body = content.body(part);
                 response
             }
             Part::Unsatisfiable => unsatisfiable(request, content.size()),
         },
         Verdict::ProceedWhole => whole(content),
-        Verdict::NotModified => {
-            let mut response = Response::new(304);
-            response.head = description.not_modified();
-            response
-        }
+        Verdict::NotModified => Response::with_head(description.not_modified()),
         Verdict::Failed => page(
             412,
             request,
@@ -236,11 +231,9 @@ fn asked_part(request: &Request, size: u64) -> Part {
 }
 
 fn whole(content: &Content) -> Response {
-    Response {
-        head: content.description().whole.clone(),
-        body: content.body(0..content.size()),
-        endpoint: None,
-    }
+    let mut response = Response::with_head(content.description().whole());
+    response.body = content.body(0..content.size());
+    response
 }
 
 /// RFC 9110 §15.5.17

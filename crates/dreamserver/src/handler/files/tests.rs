@@ -133,7 +133,7 @@ fn request(method: &str, path: &str, fields: &[(Name, &str)]) -> Request {
     Request {
         head,
         body: Body::Empty,
-        peer: Peer::local(),
+        peer: Peer::local().into(),
         id: RequestId::from_uuid(uuid::Uuid::now_v7()),
         received: Instant::now(),
         interim: None,

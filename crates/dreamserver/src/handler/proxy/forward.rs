@@ -1,9 +1,9 @@
 //! What a proxy takes out of a head and what it puts in (RFC 9110 §7.6).
 
-use super::forwarded;
+use super::forwarded::{Forwarding, is_forwarding};
 use crate::exchange::Request;
 use crate::upstream::Upstream;
-use dream_http::{Fields, Method, Name, RequestHead, ResponseHead, Version};
+use dream_http::{Fields, Method, Name, NameSet, RequestHead, ResponseHead, Version};
 use ipnet::IpNet;
 
 /// A request that has passed through here this often goes in circles → 508.
@@ -48,19 +48,19 @@ pub(super) fn prepare_request(
     upgrade: bool,
     upstream: &Upstream,
 ) {
+    let forwarding = Forwarding::of(request, trusted);
     let fields = &mut request.head.fields;
     let wants_trailers = fields.has_token(Name::Te, b"trailers");
     remove_hop_by_hop(fields, upgrade);
-    // `Proxy` becomes HTTP_PROXY in CGI programs; names with `_` become those with `-` there.
-    fields.remove_where(|field| field.name == Name::Proxy || field.text.contains(&b'_'));
-    forwarded::overwrite(request, trusted);
+    fields.remove_all(OURS);
+    fields.remove_unknown(|name| is_dangerous(name) || is_forwarding(name));
+    forwarding.write(request);
     let fields = &mut request.head.fields;
     if wants_trailers {
         append(fields, Name::Te, b"trailers");
     }
     append(fields, Name::Via, b"1.1 dreamserver");
-    fields.remove(Name::XRequestId);
-    append(fields, Name::XRequestId, request.id.as_str().as_bytes());
+    append(fields, Name::XRequestId, request.id.as_bytes());
     if !fields.has(Name::Host) {
         // HTTP/1.0 may lack it, HTTP/1.1 may not.
         append(fields, Name::Host, upstream.host().as_bytes());
@@ -74,42 +74,78 @@ pub(super) fn prepare_response(head: &mut ResponseHead, upgrade: Option<&str>) {
     append(&mut head.fields, Name::Via, b"1.1 dreamserver");
 }
 
-/// Removes what concerns one connection only: what `Connection` names, and the usual ones even where
-/// it does not (RFC 9110 §7.6.1).
-fn remove_hop_by_hop(fields: &mut Fields, keep_upgrade: bool) {
-    if fields.has(Name::Connection) {
-        let named: Vec<Vec<u8>> = fields
-            .get_all(Name::Connection)
-            .flat_map(|value| value.split(|&byte| byte == b','))
-            .map(|name| name.trim_ascii().to_vec())
-            .filter(|name| !may_not_be_named(name))
-            .collect();
-        for name in &named {
-            fields.remove_text(name);
-        }
-    }
-    fields.remove_where(|field| match field.name {
-        Name::Connection
-        | Name::ProxyConnection
-        | Name::KeepAlive
-        | Name::Te
-        | Name::Trailer
-        | Name::TransferEncoding
-        | Name::ProxyAuthenticate
-        | Name::ProxyAuthorization
-        | Name::AltSvc => true,
-        Name::Upgrade => !keep_upgrade,
-        _ => false,
-    });
+/// Fields that concern one connection only, even where `Connection` does not say so (RFC 9110 §7.6.1).
+const HOP_BY_HOP: NameSet = NameSet::of(&[
+    Name::Connection,
+    Name::ProxyConnection,
+    Name::KeepAlive,
+    Name::Te,
+    Name::Trailer,
+    Name::TransferEncoding,
+    Name::ProxyAuthenticate,
+    Name::ProxyAuthorization,
+    Name::AltSvc,
+]);
+
+/// What an endpoint hears from us and from nobody else; and `Proxy`, which becomes HTTP_PROXY in CGI programs.
+pub(super) const OURS: NameSet = NameSet::of(&[
+    Name::Proxy,
+    Name::XRequestId,
+    Name::Forwarded,
+    Name::XRealIp,
+    Name::XForwardedFor,
+    Name::XForwardedHost,
+    Name::XForwardedPort,
+    Name::XForwardedProto,
+]);
+
+/// Names with `_` become those with `-` in CGI programs.
+fn is_dangerous(name: &[u8]) -> bool {
+    name.contains(&b'_')
 }
 
-/// `Connection: host` must not take away what the message means: such names are not obeyed.
-fn may_not_be_named(name: &[u8]) -> bool {
-    matches!(
-        Name::find(name),
-        Name::Host | Name::ContentLength | Name::ContentType | Name::Upgrade | Name::Authorization
-    )
+/// Removes what concerns one connection only: what `Connection` names, and the usual ones (RFC 9110 §7.6.1).
+fn remove_hop_by_hop(fields: &mut Fields, keep_upgrade: bool) {
+    // `keep-alive` and `close` are what nearly everyone writes.
+    let only_usual = fields.get_all(Name::Connection).all(need_not_be_removed);
+    if !only_usual {
+        remove_named(fields);
+    }
+    fields.remove_all(HOP_BY_HOP);
+    if !keep_upgrade {
+        fields.remove(Name::Upgrade);
+    }
 }
+
+fn remove_named(fields: &mut Fields) {
+    let named: Vec<Vec<u8>> = fields
+        .get_all(Name::Connection)
+        .flat_map(|value| value.split(|&byte| byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|name| !need_not_be_removed(name))
+        .map(<[u8]>::to_vec)
+        .collect();
+    for name in &named {
+        fields.remove_text(name);
+    }
+}
+
+/// Names in `Connection` that need no obeying: `close`, which is no field, those that are removed anyway, and those without which the
+/// message would mean something else (`Connection: host`).
+fn need_not_be_removed(name: &[u8]) -> bool {
+    let known = Name::find(name);
+    HOP_BY_HOP.has(known)
+        || MEANING.has(known)
+        || known == Name::Upgrade
+        || name.eq_ignore_ascii_case(b"close")
+}
+
+const MEANING: NameSet = NameSet::of(&[
+    Name::Host,
+    Name::ContentLength,
+    Name::ContentType,
+    Name::Authorization,
+]);
 
 /// Adds a field whose value is known to be clean: our own text, or text from a parsed head.
 pub(super) fn append(fields: &mut Fields, name: Name, value: &[u8]) {

@@ -4,10 +4,11 @@
 //! peer's list is taken over; anyone else could write anything into it.
 
 use super::forward::append;
-use crate::exchange::Request;
+use crate::digits::address;
+use crate::exchange::{Peer, Request};
 use dream_http::{Fields, Name};
 use ipnet::IpNet;
-use std::fmt::Write;
+use std::cell::RefCell;
 use std::net::IpAddr;
 
 /// The client's address: the peer's, or what a chain of trusted peers says, read from right to left up
@@ -27,50 +28,163 @@ pub fn client_address(request: &Request, trusted: &[IpNet]) -> IpAddr {
         .unwrap_or(peer)
 }
 
-/// Replaces both families by our own; a trusted peer's list of addresses, scheme, host and port are
-/// kept and added to.
-pub(super) fn overwrite(request: &mut Request, trusted: &[IpNet]) {
-    let peer = request.peer.ip();
-    let from_trusted = is_trusted(peer, trusted);
-    let mut addresses = Vec::new();
-    let mut told = Told::default();
-    if from_trusted {
-        addresses = chain(&request.head.fields);
-        told = Told::read(&request.head.fields);
+/// Both families of fields for a request, to be written into its head once the client's own are gone.
+pub(super) enum Forwarding {
+    /// What we know ourselves.
+    Stranger,
+    /// What a trusted peer says, too.
+    Trusted {
+        /// The client first, our peer last.
+        addresses: Vec<IpAddr>,
+        real: IpAddr,
+        told: Told,
+    },
+}
+
+impl Forwarding {
+    /// What is known of the client.
+    pub(super) fn of(request: &Request, trusted: &[IpNet]) -> Forwarding {
+        let peer = request.peer.ip();
+        if !is_trusted(peer, trusted) {
+            return Forwarding::Stranger;
+        }
+        let mut addresses = chain(&request.head.fields);
+        addresses.push(peer);
+        Forwarding::Trusted {
+            addresses,
+            real: client_address(request, trusted),
+            told: Told::read(&request.head.fields),
+        }
     }
-    let real = client_address(request, trusted);
-    addresses.push(peer);
+
+    /// Writes the fields.
+    pub(super) fn write(self, request: &mut Request) {
+        match self {
+            Forwarding::Stranger => introduce(request),
+            Forwarding::Trusted {
+                addresses,
+                real,
+                told,
+            } => pass_on(request, &addresses, real, told),
+        }
+    }
+}
+
+/// Writes the fields for a client of which nobody told us. Most of them are the same for every request of its connection.
+fn introduce(request: &mut Request) {
+    let peer = request.peer.clone();
+    let introduction = peer
+        .introduction
+        .get_or_init(|| Box::new(introduction(&peer)));
+    let ip = introduction.get(Name::XRealIp).unwrap_or_default();
+    request.head.fields.extend(introduction);
+    SCRATCH.with_borrow_mut(|Scratch { host, forwarded }| {
+        host.clear();
+        host.extend_from_slice(request.head.host());
+        forwarded.clear();
+        write_element(peer.ip(), ip, forwarded);
+        write_parameters(peer.scheme.as_str().as_bytes(), host, forwarded);
+        append_host(&mut request.head.fields, host, forwarded);
+    });
+}
+
+fn introduction(peer: &Peer) -> Fields {
+    let mut ip = Vec::new();
+    address(peer.ip(), &mut ip);
+    let mut fields = Fields::new();
+    append(&mut fields, Name::XForwardedFor, &ip);
+    let scheme = peer.scheme.as_str();
+    append(&mut fields, Name::XForwardedProto, scheme.as_bytes());
+    append(&mut fields, Name::XForwardedPort, &port(peer));
+    append(&mut fields, Name::XRealIp, &ip);
+    fields
+}
+
+/// Writes the fields for a client of which a trusted peer told us.
+fn pass_on(request: &mut Request, addresses: &[IpAddr], real: IpAddr, told: Told) {
+    let peer = request.peer.clone();
     let host = told.host.unwrap_or_else(|| request.head.host().to_vec());
     let proto = told
         .proto
-        .unwrap_or_else(|| request.peer.scheme.as_str().into());
-    let port = told
-        .port
-        .unwrap_or_else(|| request.peer.local.port().to_string().into());
-    let fields = &mut request.head.fields;
-    fields.remove_where(|field| {
-        field.name == Name::Forwarded
-            || field.name == Name::XRealIp
-            || starts_with(field.text, b"x-forwarded-")
-    });
-    let text = addresses_text(&addresses);
-    append(fields, Name::XForwardedFor, text.as_bytes());
-    append(fields, Name::XForwardedProto, &proto);
-    if !host.is_empty() {
-        append(fields, Name::XForwardedHost, &host);
+        .unwrap_or_else(|| peer.scheme.as_str().as_bytes().to_vec());
+    let (mut list, mut forwarded) = (Vec::new(), Vec::new());
+    for (index, ip) in addresses.iter().enumerate() {
+        if index > 0 {
+            list.extend_from_slice(b", ");
+            forwarded.extend_from_slice(b", ");
+        }
+        let start = list.len();
+        address(*ip, &mut list);
+        write_element(*ip, &list[start..], &mut forwarded);
     }
+    write_parameters(&proto, &host, &mut forwarded);
+    let fields = &mut request.head.fields;
+    append(fields, Name::XForwardedFor, &list);
+    append(fields, Name::XForwardedProto, &proto);
+    let port = told.port.unwrap_or_else(|| port(&peer));
     append(fields, Name::XForwardedPort, &port);
     append(fields, Name::XRealIp, real.to_string().as_bytes());
-    append(
-        fields,
-        Name::Forwarded,
-        &forwarded(&addresses, &proto, &host),
-    );
+    append_host(fields, &host, &forwarded);
+}
+
+fn port(peer: &Peer) -> Vec<u8> {
+    peer.local.port().to_string().into_bytes()
+}
+
+fn append_host(fields: &mut Fields, host: &[u8], forwarded: &[u8]) {
+    if !host.is_empty() {
+        append(fields, Name::XForwardedHost, host);
+    }
+    append(fields, Name::Forwarded, forwarded);
+}
+
+/// An address as an element of `Forwarded`: IPv6 stands in brackets and quotes (RFC 7239 §6).
+fn write_element(ip: IpAddr, text: &[u8], out: &mut Vec<u8>) {
+    let (before, after): (&[u8], &[u8]) = match ip {
+        IpAddr::V4(_) => (b"for=", b""),
+        IpAddr::V6(_) => (b"for=\"[", b"]\""),
+    };
+    out.extend_from_slice(before);
+    out.extend_from_slice(text);
+    out.extend_from_slice(after);
+}
+
+/// Adds what we know of the request to the last element of `Forwarded`.
+fn write_parameters(proto: &[u8], host: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b";proto=");
+    out.extend_from_slice(proto);
+    if host.is_empty() {
+        return;
+    }
+    out.extend_from_slice(b";host=\"");
+    let start = out.len();
+    out.extend_from_slice(host);
+    if memchr::memchr2(b'"', b'\\', host).is_some() {
+        out.truncate(start);
+        out.extend(host.iter().filter(|byte| !matches!(byte, b'"' | b'\\')));
+    }
+    out.push(b'"');
+}
+
+/// Does a field with this unknown name belong to the family by its looks?
+pub(super) fn is_forwarding(name: &[u8]) -> bool {
+    starts_with(name, b"x-forwarded-")
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// Values on their way into a head, in memory that is used again for the next request.
+#[derive(Default)]
+struct Scratch {
+    host: Vec<u8>,
+    forwarded: Vec<u8>,
 }
 
 /// What a trusted peer tells of the request it got.
 #[derive(Default)]
-struct Told {
+pub(super) struct Told {
     proto: Option<Vec<u8>>,
     host: Option<Vec<u8>>,
     port: Option<Vec<u8>>,
@@ -106,7 +220,7 @@ fn chain(fields: &Fields) -> Vec<IpAddr> {
         .flat_map(|value| value.split(|&byte| byte == b','))
         .collect();
     let parse = if name == Name::XForwardedFor {
-        address
+        parse_address
     } else {
         for_parameter
     };
@@ -125,11 +239,11 @@ fn for_parameter(element: &[u8]) -> Option<IpAddr> {
         let pair = pair.trim_ascii();
         starts_with(pair, b"for=").then(|| &pair[4..])
     })?;
-    address(value)
+    parse_address(value)
 }
 
 /// An address, perhaps quoted, in brackets, or with a port.
-fn address(text: &[u8]) -> Option<IpAddr> {
+fn parse_address(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text).ok()?.trim().trim_matches('"');
     if let Ok(ip) = text.parse() {
         return Some(ip);
@@ -141,39 +255,6 @@ fn address(text: &[u8]) -> Option<IpAddr> {
     ip.parse().ok()
 }
 
-fn addresses_text(addresses: &[IpAddr]) -> String {
-    let mut text = String::new();
-    for address in addresses {
-        let separator = if text.is_empty() { "" } else { ", " };
-        let _ = write!(text, "{separator}{address}");
-    }
-    text
-}
-
-/// The `Forwarded` field: an element an address, the last one with what we know of the request.
-fn forwarded(addresses: &[IpAddr], proto: &[u8], host: &[u8]) -> Vec<u8> {
-    let mut text = Vec::new();
-    for address in addresses {
-        if !text.is_empty() {
-            text.extend_from_slice(b", ");
-        }
-        let node = match address {
-            IpAddr::V4(v4) => format!("for={v4}"),
-            // An IPv6 address stands in brackets and quotes (RFC 7239 §6).
-            IpAddr::V6(v6) => format!("for=\"[{v6}]\""),
-        };
-        text.extend_from_slice(node.as_bytes());
-    }
-    text.extend_from_slice(b";proto=");
-    text.extend_from_slice(proto);
-    if !host.is_empty() {
-        text.extend_from_slice(b";host=\"");
-        text.extend(host.iter().filter(|byte| !matches!(byte, b'"' | b'\\')));
-        text.push(b'"');
-    }
-    text
-}
-
 fn starts_with(text: &[u8], prefix: &[u8]) -> bool {
     text.get(..prefix.len())
         .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
@@ -182,7 +263,7 @@ fn starts_with(text: &[u8], prefix: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exchange::{Body, Peer, RequestId};
+    use crate::exchange::{Body, RequestId};
     use std::time::Instant;
 
     fn request(peer: &str, fields: &[(&str, &str)]) -> Request {
@@ -192,7 +273,8 @@ mod tests {
             peer: Peer {
                 remote: std::net::SocketAddr::new(peer.parse().unwrap(), 1),
                 ..Peer::local()
-            },
+            }
+            .into(),
             id: RequestId::parse(b"x").unwrap(),
             received: Instant::now(),
             interim: None,
@@ -203,6 +285,14 @@ mod tests {
             head.append_text(name.as_bytes(), value.as_bytes()).unwrap();
         }
         request
+    }
+
+    fn overwrite(request: &mut Request, trusted: &[IpNet]) {
+        let forwarding = Forwarding::of(request, trusted);
+        let fields = &mut request.head.fields;
+        fields.remove_all(super::super::forward::OURS);
+        fields.remove_unknown(is_forwarding);
+        forwarding.write(request);
     }
 
     fn field(request: &Request, name: Name) -> String {

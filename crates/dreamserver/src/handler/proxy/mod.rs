@@ -7,7 +7,7 @@ mod redirects;
 pub use forwarded::client_address;
 
 use crate::error;
-use crate::exchange::{Body, BodyError, BodyHandle, EndpointTrace, Request, Response};
+use crate::exchange::{Body, BodyError, BodyHandle, EndpointTrace, Request, Response, spare_head};
 use crate::upstream::{Connection, Endpoint, Failure, Pools, Sent, Upstream};
 use dream_http::h1::{Framing, Persistence};
 use dream_http::{Method, ResponseHead};
@@ -71,24 +71,32 @@ impl Proxy {
             return refusal;
         }
         let upgrade = forward::wanted_upgrade(&request.head, &self.options.upgrade);
-        let original = redirects::Original::of(request, self.options.rewrite_redirects);
         let upstream = &self.options.upstream;
         forward::prepare_request(request, trusted, upgrade.is_some(), upstream);
         let begun = Instant::now();
         let outcome = self.exchange(pools, request, upgrade.as_deref()).await;
         match outcome {
             Ok((head, connection, endpoint)) => {
+                let label = connection.label();
                 let mut response = self.respond(request, head, connection, endpoint);
                 let latency = begun.elapsed();
                 forward::prepare_response(&mut response.head, upgrade.as_deref());
-                original.rewrite(&mut response.head, endpoint);
-                response.endpoint = Some(trace(endpoint, latency));
+                if self.options.rewrite_redirects {
+                    redirects::rewrite(request, &mut response.head, endpoint);
+                }
+                response.endpoint = Some(EndpointTrace {
+                    address: label,
+                    latency,
+                });
                 response
             }
             Err((failure, endpoint)) => {
                 tracing::warn!(id = request.id.as_str(), endpoint = &*endpoint.label, %failure, "no response from an endpoint");
                 let mut response = answer_failure(&failure, request);
-                response.endpoint = Some(trace(endpoint, begun.elapsed()));
+                response.endpoint = Some(EndpointTrace {
+                    address: Rc::from(&*endpoint.label),
+                    latency: begun.elapsed(),
+                });
                 response
             }
         }
@@ -116,7 +124,7 @@ impl Proxy {
         pools: &Rc<Pools>,
         request: &mut Request,
         upgrade: Option<&str>,
-    ) -> Result<(ResponseHead, Box<Connection>, &'a Endpoint), (Failure, &'a Endpoint)> {
+    ) -> Result<(Box<ResponseHead>, Box<Connection>, &'a Endpoint), (Failure, &'a Endpoint)> {
         let safe = matches!(request.head.method, Method::Get | Method::Head);
         let mut left = if self.options.follow_redirects && safe {
             MAX_REDIRECTS
@@ -144,7 +152,7 @@ impl Proxy {
         pools: &Rc<Pools>,
         request: &mut Request,
         upgrade: Option<&str>,
-    ) -> Result<(ResponseHead, Box<Connection>, &'a Endpoint), (Failure, &'a Endpoint)> {
+    ) -> Result<(Box<ResponseHead>, Box<Connection>, &'a Endpoint), (Failure, &'a Endpoint)> {
         let endpoints = &self.options.upstream.endpoints;
         let first = pools.turn(&self.options.upstream);
         let mut tried = 0;
@@ -168,7 +176,7 @@ impl Proxy {
     fn respond(
         &self,
         request: &Request,
-        head: ResponseHead,
+        head: Box<ResponseHead>,
         connection: Box<Connection>,
         endpoint: &Endpoint,
     ) -> Response {
@@ -204,7 +212,7 @@ async fn try_endpoint(
     endpoint: &Endpoint,
     request: &mut Request,
     upgrade: Option<&str>,
-) -> Result<(ResponseHead, Box<Connection>), Failure> {
+) -> Result<(Box<ResponseHead>, Box<Connection>), Failure> {
     let idempotent = request.head.method.is_idempotent();
     if let Some(mut connection) = pools
         .reuse(endpoint)
@@ -232,14 +240,14 @@ async fn try_connection(
     connection: &mut Connection,
     request: &mut Request,
     upgrade: Option<&str>,
-) -> Result<ResponseHead, Failure> {
+) -> Result<Box<ResponseHead>, Failure> {
     let persistence = match upgrade {
         Some(_) => Persistence::Upgrade,
         None => Persistence::Implied,
     };
     let body = std::mem::take(&mut request.body);
     connection.begin(&request.head, persistence, body);
-    let mut head = ResponseHead::default();
+    let mut head = spare_head();
     for _ in 0..=MAX_INTERIM {
         poll_fn(|cx| connection.poll_head(request.head.method, &mut head, cx)).await?;
         if !head.is_interim() || head.status == 101 {
@@ -251,13 +259,6 @@ async fn try_connection(
         }
     }
     Err(Failure::Endless)
-}
-
-fn trace(endpoint: &Endpoint, latency: Duration) -> EndpointTrace {
-    EndpointTrace {
-        address: endpoint.label.clone(),
-        latency,
-    }
 }
 
 /// The one table that turns a failed exchange into an answer.

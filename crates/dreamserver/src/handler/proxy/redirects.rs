@@ -1,14 +1,8 @@
 //! Redirects of an endpoint that name the endpoint's own address, which clients cannot reach.
 
-use crate::exchange::{Request, Scheme};
+use crate::exchange::Request;
 use crate::upstream::Endpoint;
 use dream_http::{Name, ResponseHead};
-
-/// What the client called us, to be put into redirects.
-pub(super) struct Original {
-    host: Option<Vec<u8>>,
-    scheme: Scheme,
-}
 
 /// Where a followed redirect leads.
 pub(super) struct Target {
@@ -16,31 +10,19 @@ pub(super) struct Target {
     pub(super) query: Option<Vec<u8>>,
 }
 
-impl Original {
-    /// Remembers what the client called us, if redirects are to be rewritten.
-    pub(super) fn of(request: &Request, rewrite: bool) -> Original {
-        Original {
-            host: rewrite.then(|| request.head.host().to_vec()),
-            scheme: request.peer.scheme,
-        }
-    }
-
-    /// Makes a Location that names the endpoint name us.
-    pub(super) fn rewrite(&self, head: &mut ResponseHead, endpoint: &Endpoint) {
-        let Some(host) = self.host.as_ref().filter(|host| !host.is_empty()) else {
-            return;
-        };
-        let Some(rest) = head
-            .fields
-            .get(Name::Location)
-            .and_then(|location| below_endpoint(location, endpoint))
-        else {
-            return;
-        };
-        let location = [self.scheme.as_str().as_bytes(), b"://", host, rest].concat();
-        let set = head.fields.set(Name::Location, &location);
-        debug_assert!(set.is_ok(), "parts of parsed heads are clean");
-    }
+/// Makes a Location that names the endpoint name us, by what the client called us.
+pub(super) fn rewrite(request: &Request, head: &mut ResponseHead, endpoint: &Endpoint) {
+    let host = request.head.host();
+    let Some(location) = head.fields.get(Name::Location) else {
+        return;
+    };
+    let Some(rest) = below_endpoint(location, endpoint).filter(|_| !host.is_empty()) else {
+        return;
+    };
+    let scheme = request.peer.scheme.as_str().as_bytes();
+    let location = [scheme, b"://", host, rest].concat();
+    let set = head.fields.set(Name::Location, &location);
+    debug_assert!(set.is_ok(), "parts of parsed heads are clean");
 }
 
 /// Where the redirect leads, if it is one to the endpoint itself or to the host that was asked for.

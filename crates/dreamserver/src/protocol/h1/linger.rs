@@ -16,8 +16,9 @@ pub(super) async fn close(stream: &Stream, incoming: Option<Box<Incoming>>, time
     let total = Timer::new(incoming.timer.clock());
     total.set(timeouts.linger_total);
     incoming.timer.set(timeouts.linger);
-    let mut scratch = [0; 4096];
     poll_fn(|cx| {
+        // Not outside: it would be a part of every connection, lingering or not.
+        let mut scratch = [0; 4096];
         loop {
             match stream.poll_read(&mut scratch, cx) {
                 Poll::Ready(Ok(count)) if count > 0 => incoming.timer.set(timeouts.linger),

@@ -6,7 +6,7 @@ mod outgoing;
 mod tunnel;
 
 use crate::error;
-use crate::exchange::{Body, BodyHandle, Peer, Request, Response};
+use crate::exchange::{Body, BodyHandle, Peer, Request, Response, give_back_head};
 use crate::log::Record;
 use crate::outbound::OutboundError;
 use crate::serve::{Core, Snapshot, client, serve, serve_reject};
@@ -76,7 +76,7 @@ struct Plan {
 struct Connection {
     core: Rc<Core>,
     stream: Rc<Stream>,
-    peer: Peer,
+    peer: Rc<Peer>,
     home: Home,
     outgoing: Rc<Outgoing>,
     parser: RequestParser,
@@ -100,7 +100,7 @@ impl Connection {
         Connection {
             core,
             stream,
-            peer,
+            peer: Rc::new(peer),
             home,
             outgoing,
             parser,
@@ -196,8 +196,8 @@ impl Connection {
         Request {
             head,
             body,
-            peer: self.peer,
-            id: self.core.new_id(),
+            peer: self.peer.clone(),
+            id: self.core.new_id(received),
             received,
             interim: Some(self.outgoing.clone()),
         }
@@ -229,6 +229,7 @@ impl Connection {
         let error = sent.as_ref().err().map(ToString::to_string);
         response.body = Body::Empty;
         self.log(client, &request, &response, error.as_deref());
+        give_back_head(response.head);
         self.spare = request.head;
         match error {
             None if !plan.close => self.next(snapshot).await,
@@ -391,11 +392,10 @@ impl Connection {
         if let Body::Tunnel(tunnel) = std::mem::take(&mut response.body) {
             let early = early.unwrap_or_default();
             let passed = tunnel::run(&self.core, &self.stream, early, *tunnel).await;
-            let record = record(client, &request, &response, None);
-            self.core.log(&Record {
+            self.core.log(|| Record {
                 bytes: passed.to_client,
                 received: passed.to_endpoint,
-                ..record
+                ..record(client, &request, &response, None)
             });
         }
         Next::Close
@@ -424,12 +424,13 @@ impl Connection {
 
     /// What stands for a request that could not be read.
     fn no_request(&self) -> Request {
+        let received = Instant::now();
         Request {
             head: RequestHead::default(),
             body: Body::Empty,
-            peer: self.peer,
-            id: self.core.new_id(),
-            received: Instant::now(),
+            peer: self.peer.clone(),
+            id: self.core.new_id(received),
+            received,
             interim: None,
         }
     }
@@ -441,14 +442,15 @@ impl Connection {
         response: &Response,
         error: Option<&str>,
     ) {
-        let incoming = self.home.take();
-        let received = incoming.as_ref().map_or(0, |incoming| incoming.received());
-        self.home.set(incoming);
-        let record = record(client, request, response, error);
-        self.core.log(&Record {
-            bytes: self.outgoing.body_sent(),
-            received,
-            ..record
+        self.core.log(|| {
+            let incoming = self.home.take();
+            let received = incoming.as_ref().map_or(0, |incoming| incoming.received());
+            self.home.set(incoming);
+            Record {
+                bytes: self.outgoing.body_sent(),
+                received,
+                ..record(client, request, response, error)
+            }
         });
     }
 }
@@ -509,7 +511,7 @@ fn record<'a>(
 ) -> Record<'a> {
     let fields = &request.head.fields;
     Record {
-        id: request.id.as_str(),
+        id: request.id.as_bytes(),
         client,
         method: request.head.method_text(),
         path: request.head.path(),
