@@ -4,7 +4,8 @@
 //! long connection allocates, less what a short one does, is what the requests between them allocate: it leaves out how a
 //! connection begins and ends, and is the same however fast the three are.
 //!
-//! `cargo test -p dreamserver --test allocations -- --nocapture --test-threads 1` prints the figures.
+//! `cargo test -p dreamserver --test allocations -- --nocapture --test-threads 1` prints the figures, and
+//! `bench/exchange/allocations` shows where the allocations come from.
 
 #![expect(
     clippy::unwrap_used,
@@ -92,7 +93,7 @@ fn hold(name: &str, figure: u64, exchange: &Exchange) {
         assert!(
             counted <= held,
             "{name}, {logged}: {counted} allocations by {REQUESTS} requests, {held} were held: something on their way \
-             allocates that did not (`bench/exchange/instructions --profile` shows who calls the allocator)"
+             allocates that did not; `bench/exchange/allocations` shows all that do"
         );
         assert!(
             counted == held,
