@@ -1,8 +1,10 @@
 //! A list of fields over one buffer: forwarded as it came, edited by marking and appending.
 
 use crate::h1::scan::skip_text;
+use crate::name::NameFilter;
 use crate::{Name, NameSet};
 use alloc::vec::Vec;
+use core::ops::Range;
 
 /// Where some text of a head stands in its buffer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,30 +27,7 @@ pub(crate) struct Line {
     pub(crate) value_len: u32,
     pub(crate) name_len: u16,
     pub(crate) name: Name,
-    pub(crate) state: LineState,
-}
-
-/// How a line stands in its buffer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum LineState {
-    /// Name and value are there.
-    #[default]
-    Parts,
-    /// The line is there just as [`write_field`] would write it.
-    Whole,
-    /// The line is no longer a part of the list.
-    Removed,
-}
-
-impl Line {
-    fn is_removed(&self) -> bool {
-        self.state == LineState::Removed
-    }
-
-    /// Behind the CRLF of a whole line.
-    fn end(&self) -> usize {
-        (self.value_at + self.value_len) as usize + 2
-    }
+    pub(crate) removed: bool,
 }
 
 /// One field of a message, as seen by a reader of the list.
@@ -77,13 +56,13 @@ impl core::error::Error for InvalidField {}
 
 /// The fields of a head or of a trailer section, in order, over one buffer.
 ///
-/// Invariant: every span lies within `bytes`, names are tokens, values hold no CR, LF or NUL, and `names` has the name of every line.
+/// Invariant: every span lies within `bytes`, names are tokens, values hold no CR, LF or NUL, and `names` may have the name of every line.
 #[derive(Debug, Default)]
 pub struct Fields {
     pub(crate) bytes: Vec<u8>,
     pub(crate) lines: Vec<Line>,
-    /// So that most questions for a field that is not there need no look at the lines. It may have names of removed lines.
-    names: NameSet,
+    /// So that most questions for a field that is not there need no look at the lines.
+    names: NameFilter,
 }
 
 impl Clone for Fields {
@@ -113,7 +92,7 @@ impl Fields {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.lines.clear();
-        self.names = NameSet::default();
+        self.names = NameFilter::default();
     }
 
     /// Bytes of memory that are held for use and reuse.
@@ -125,13 +104,13 @@ impl Fields {
     pub fn iter(&self) -> impl Iterator<Item = Field<'_>> {
         self.lines
             .iter()
-            .filter(|line| !line.is_removed())
+            .filter(|line| !line.removed)
             .map(|line| self.field(line))
     }
 
     /// How many fields are there.
     pub fn len(&self) -> usize {
-        self.lines.iter().filter(|line| !line.is_removed()).count()
+        self.lines.iter().filter(|line| !line.removed).count()
     }
 
     /// Is there no field?
@@ -148,7 +127,7 @@ impl Fields {
     pub fn get_all(&self, name: Name) -> impl Iterator<Item = &[u8]> {
         self.lines_of(name)
             .iter()
-            .filter(move |line| line.name == name && !line.is_removed())
+            .filter(move |line| line.name == name && !line.removed)
             .map(|line| self.field(line).value)
     }
 
@@ -167,7 +146,7 @@ impl Fields {
 
     /// The lines among which those named `name` are; none if there is none.
     fn lines_of(&self, name: Name) -> &[Line] {
-        match self.names.has(name) {
+        match self.names.may_have(name) {
             true => &self.lines,
             false => &[],
         }
@@ -187,15 +166,15 @@ impl Fields {
 
     /// Removes every field named `name`; tells whether there was one.
     pub fn remove(&mut self, name: Name) -> bool {
-        self.names.has(name) && self.remove_where(|field| field.name == name)
+        self.names.may_have(name) && self.remove_where(|field| field.name == name)
     }
 
     /// Removes every field with one of these names.
     pub fn remove_all(&mut self, names: NameSet) {
-        if self.names.meets(names) {
+        if self.names.may_meet(names) {
             for line in &mut self.lines {
                 if names.has(line.name) {
-                    line.state = LineState::Removed;
+                    line.removed = true;
                 }
             }
         }
@@ -203,7 +182,7 @@ impl Fields {
 
     /// Removes the fields with a name that is not known, for which `unwanted` says so.
     pub fn remove_unknown(&mut self, mut unwanted: impl FnMut(&[u8]) -> bool) {
-        if self.names.has(Name::Unknown) {
+        if self.names.may_have(Name::Unknown) {
             self.remove_where(|field| field.name == Name::Unknown && unwanted(field.text));
         }
     }
@@ -217,9 +196,9 @@ impl Fields {
     pub fn remove_where(&mut self, mut unwanted: impl FnMut(Field<'_>) -> bool) -> bool {
         let Fields { bytes, lines, .. } = self;
         let mut any = false;
-        for line in lines.iter_mut().filter(|line| !line.is_removed()) {
+        for line in lines.iter_mut().filter(|line| !line.removed) {
             if unwanted(field_of(bytes, line)) {
-                line.state = LineState::Removed;
+                line.removed = true;
                 any = true;
             }
         }
@@ -251,7 +230,7 @@ impl Fields {
         let kept = self.lines.len() - 1;
         for line in &mut self.lines[..kept] {
             if line.name == name {
-                line.state = LineState::Removed;
+                line.removed = true;
             }
         }
         Ok(())
@@ -267,22 +246,36 @@ impl Fields {
     pub(crate) fn write_except(&self, left_out: NameSet, out: &mut Vec<u8>) {
         let mut run = 0..0;
         for line in &self.lines {
-            if line.is_removed() || left_out.has(line.name) {
+            if line.removed || left_out.has(line.name) {
                 continue;
             }
-            if line.state == LineState::Whole && line.name_at as usize == run.end {
-                run.end = line.end();
-                continue;
-            }
-            out.extend_from_slice(&self.bytes[run]);
-            run = line.name_at as usize..line.end();
-            if line.state != LineState::Whole {
-                run = 0..0;
-                let field = self.field(line);
-                write_field(field.text, field.value, out);
+            match self.whole(line) {
+                Some(whole) if whole.start == run.end => run.end = whole.end,
+                Some(whole) => {
+                    out.extend_from_slice(&self.bytes[run]);
+                    run = whole;
+                }
+                None => {
+                    out.extend_from_slice(&self.bytes[run]);
+                    run = 0..0;
+                    let field = self.field(line);
+                    write_field(field.text, field.value, out);
+                }
             }
         }
         out.extend_from_slice(&self.bytes[run]);
+    }
+
+    /// Where the line stands in the buffer, if it stands there as [`write_field`] would write it: with one space behind the colon
+    /// and nothing behind the value.
+    fn whole(&self, line: &Line) -> Option<Range<usize>> {
+        let start = line.name_at as usize;
+        let value = line.value_at as usize;
+        let end = value + line.value_len as usize;
+        let as_written = value == start + line.name_len as usize + 2
+            && self.bytes.get(value - 1) == Some(&b' ')
+            && self.bytes.get(end..end + 2) == Some(b"\r\n");
+        as_written.then_some(start..end + 2)
     }
 
     /// Adds every field of `other`, at the cost of one.
@@ -310,24 +303,23 @@ impl Fields {
             value_len: value.len() as u32,
             name_len,
             name,
-            state: LineState::Whole,
+            removed: false,
         });
         self.names.insert(name);
         write_field(text, value, &mut self.bytes);
         Ok(())
     }
 
-    /// Takes over the parsed `lines` of `bytes` in exchange for its own.
-    pub(crate) fn fill(&mut self, bytes: &[u8], lines: &mut Vec<Line>) {
+    /// Gives the parsed lines, whose offsets point into `bytes`, their bytes.
+    pub(crate) fn fill(&mut self, bytes: &[u8]) {
         self.bytes.clear();
         self.bytes.extend_from_slice(bytes);
-        self.take_lines(lines);
+        self.note_names();
     }
 
-    /// Takes over the parsed `lines` of the bytes that are there in exchange for its own.
-    pub(crate) fn take_lines(&mut self, lines: &mut Vec<Line>) {
-        core::mem::swap(&mut self.lines, lines);
-        self.names = NameSet::default();
+    /// Notes the names of the lines, after they were parsed.
+    pub(crate) fn note_names(&mut self) {
+        self.names = NameFilter::default();
         for line in &self.lines {
             self.names.insert(line.name);
         }

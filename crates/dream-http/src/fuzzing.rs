@@ -230,8 +230,8 @@ fn converse<Head: Default>(
     let mut ends = cuts.iter().copied().chain([input.len()]);
     let mut seen = ends.next().unwrap_or_default();
     let mut at = 0;
+    let mut head = Head::default();
     loop {
-        let mut head = Head::default();
         let parsed = match parse(&input[at..seen], &mut head) {
             Ok(Some(parsed)) => parsed,
             Ok(None) => match ends.next() {
@@ -251,7 +251,7 @@ fn converse<Head: Default>(
         at = if ended.is_ok() { body.at } else { input.len() };
         conversation
             .messages
-            .push(body.message(head, ended.is_ok()));
+            .push(body.message(core::mem::take(&mut head), ended.is_ok()));
         conversation.reject = ended.err();
         if parsed.last || conversation.reject.is_some() {
             break;

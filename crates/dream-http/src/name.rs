@@ -147,22 +147,36 @@ impl NameSet {
         self.0[name as usize / 64] & 1 << (name as usize % 64) != 0
     }
 
-    /// Is any name in both sets?
-    pub const fn meets(self, other: NameSet) -> bool {
-        (self.0[0] & other.0[0]) | (self.0[1] & other.0[1]) != 0
-    }
-
-    pub(crate) const fn join(&mut self, other: NameSet) {
-        self.0[0] |= other.0[0];
-        self.0[1] |= other.0[1];
-    }
-
-    pub(crate) const fn insert(&mut self, name: Name) {
+    const fn insert(&mut self, name: Name) {
         self.0[name as usize / 64] |= 1 << (name as usize % 64);
     }
 }
 
 const _: () = assert!(Name::ALL.len() < 128, "a set has 128 bits");
+
+/// Tells quickly that a name is not among those that were put in; two names may share a bit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct NameFilter(u64);
+
+impl NameFilter {
+    pub(crate) fn insert(&mut self, name: Name) {
+        self.0 |= 1 << (name as u64 % 64);
+    }
+
+    pub(crate) fn join(&mut self, other: NameFilter) {
+        self.0 |= other.0;
+    }
+
+    /// May `name` be in it?
+    pub(crate) fn may_have(self, name: Name) -> bool {
+        self.0 & 1 << (name as u64 % 64) != 0
+    }
+
+    /// May one of `names` be in it?
+    pub(crate) fn may_meet(self, names: NameSet) -> bool {
+        self.0 & (names.0[0] | names.0[1]) != 0
+    }
+}
 
 /// The first and the last eight bytes of a name, which may overlap; a shorter one is padded with zeros. `None` if `bytes` ends too
 /// soon behind it to be read in words.

@@ -226,7 +226,7 @@ mod tests {
             head.fields.append(Name::Accept, accept.as_bytes()).unwrap();
         }
         Request {
-            head,
+            head: head.into(),
             body: Body::Empty,
             peer: Peer::local().into(),
             id: RequestId::parse(b"019ab-test").unwrap(),

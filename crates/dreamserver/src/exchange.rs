@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use dream_http::{Fields, RequestHead, ResponseHead};
-use std::cell::{OnceCell, RefCell};
+use std::cell::OnceCell;
 use std::fmt;
 use std::fs::File;
 use std::io;
@@ -14,12 +14,13 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use crate::spare;
 use crate::stream::Stream;
 
 /// A request on its way in.
 pub struct Request {
     /// The head; its path is already clean when the router sees it.
-    pub head: RequestHead,
+    pub head: Box<RequestHead>,
     /// The body, not yet read.
     pub body: Body,
     /// Who sent it, and to which of our addresses.
@@ -54,7 +55,7 @@ pub struct EndpointTrace {
 impl Response {
     /// A response without a body.
     pub fn new(status: u16) -> Response {
-        let mut head = spare_head();
+        let mut head = spare::response_head();
         head.begin(status);
         Response::with_head(head)
     }
@@ -67,30 +68,6 @@ impl Response {
             endpoint: None,
         }
     }
-}
-
-/// Heads of responses that have left, of this thread, for the next ones: steady traffic allocates none.
-const SPARE_HEADS: usize = 64;
-/// A head that took more memory than this was unusual, and its memory is not kept.
-const SPARE_HEAD: usize = 8 * 1024;
-
-thread_local! {
-    #[allow(clippy::vec_box, reason = "an exchange takes the box and gives it back")]
-    static HEADS: RefCell<Vec<Box<ResponseHead>>> = const { RefCell::new(Vec::new()) };
-}
-
-/// A head to be filled: what it holds means nothing, its memory is there to be used again.
-pub fn spare_head() -> Box<ResponseHead> {
-    HEADS.with_borrow_mut(Vec::pop).unwrap_or_default()
-}
-
-/// Keeps the memory of a head that nobody needs any more.
-pub fn give_back_head(head: Box<ResponseHead>) {
-    HEADS.with_borrow_mut(|heads| {
-        if heads.len() < SPARE_HEADS && head.fields.memory() <= SPARE_HEAD {
-            heads.push(head);
-        }
-    });
 }
 
 /// Both ends of the connection that a request came in on.

@@ -1,15 +1,13 @@
 //! The receiving half of an HTTP/1.1 connection, whichever side we are on: a buffer, and the body in it.
 
+use crate::spare::{self, INPUT};
 use crate::stream::Stream;
 use dream_http::h1::{BodyDecoder, Framing};
 use dream_http::{Fields, Reject};
-use std::cell::RefCell;
 use std::io;
 use std::ops::Range;
 use std::task::{Context, Poll, ready};
 
-/// Room for a head with cookies, and small enough for thousands of connections.
-const SMALL: usize = 8 * 1024;
 /// Large bodies come in pieces of this size: fewer system calls, still in the processor's cache.
 const LARGE: usize = 64 * 1024;
 
@@ -183,7 +181,7 @@ impl Inbound {
     /// Gives the memory back while nothing is expected, so that an idle connection costs little.
     pub fn rest(&mut self) {
         if self.shown.is_empty() && self.unread.is_empty() {
-            give_back(std::mem::take(&mut self.bytes));
+            spare::keep_input(std::mem::take(&mut self.bytes));
             (self.shown, self.unread) = (0..0, 0..0);
         }
     }
@@ -193,7 +191,7 @@ impl Inbound {
         let large = self
             .decoder
             .remaining()
-            .is_none_or(|more| more > SMALL as u64);
+            .is_none_or(|more| more > INPUT as u64);
         let full = self.unread.end == self.bytes.len();
         if large && full && self.bytes.len() < LARGE {
             self.bytes.resize(LARGE, 0);
@@ -217,38 +215,18 @@ impl Inbound {
         self.shown = self.shown.start.saturating_sub(kept)..self.shown.end.saturating_sub(kept);
         self.unread = self.unread.start - kept..self.unread.end - kept;
         if self.bytes.is_empty() {
-            self.bytes = take_buffer();
+            self.bytes = spare::input();
         } else if self.unread.end == self.bytes.len() {
-            let grown = (self.bytes.len() * 2).clamp(SMALL, limit.max(SMALL));
+            let grown = (self.bytes.len() * 2).clamp(INPUT, limit.max(INPUT));
             let grown = grown.max(self.unread.end + 1);
             self.bytes.resize(grown, 0);
         }
     }
 }
 
-/// Buffers that no connection of this thread uses.
-const SPARE_BUFFERS: usize = 64;
-
-thread_local! {
-    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
-}
-
-fn take_buffer() -> Vec<u8> {
-    let spare = SPARE.with_borrow_mut(Vec::pop);
-    spare.unwrap_or_else(|| vec![0; SMALL])
-}
-
-fn give_back(buffer: Vec<u8>) {
-    SPARE.with_borrow_mut(|spare| {
-        if buffer.len() == SMALL && spare.len() < SPARE_BUFFERS {
-            spare.push(buffer);
-        }
-    });
-}
-
 impl Drop for Inbound {
     fn drop(&mut self) {
-        give_back(std::mem::take(&mut self.bytes));
+        spare::keep_input(std::mem::take(&mut self.bytes));
     }
 }
 

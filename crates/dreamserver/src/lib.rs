@@ -27,6 +27,7 @@ pub mod protocol;
 pub mod router;
 pub mod serve;
 pub mod server;
+pub mod spare;
 pub mod stream;
 pub mod template;
 pub mod time;

@@ -3,11 +3,11 @@
 //! A head and the first piece of its body leave in one system call; only small pieces are copied for that.
 
 use crate::exchange::{Body, BodyError, BodyHandle, FileBody};
+use crate::spare;
 use crate::stream::Stream;
 use bytes::Buf;
 use dream_http::Fields;
 use dream_http::h1::{BodyEncoder, Framing, Misuse};
-use std::cell::RefCell;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, IoSlice};
@@ -18,14 +18,6 @@ use tokio::task::JoinHandle;
 
 /// How much of a file is sent between looks at whether it is in memory.
 const WINDOW: u64 = 512 * 1024;
-
-/// Memory for encoded bytes that no connection of this thread uses: at most so many, none larger than this.
-const SPARE_BUFFERS: usize = 64;
-const SPARE_BUFFER: usize = 8 * 1024;
-
-thread_local! {
-    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
-}
 
 /// Data up to this size is copied behind the encoded bytes: that costs less than a system call that gathers pieces.
 const COPIED: usize = 2048;
@@ -92,7 +84,7 @@ impl Outbound {
     /// Where encoded bytes are added, to be sent before any body.
     pub fn bytes(&mut self) -> &mut Vec<u8> {
         if self.bytes.capacity() == 0 {
-            self.bytes = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
+            self.bytes = spare::buffer();
         }
         &mut self.bytes
     }
@@ -131,12 +123,7 @@ impl Outbound {
     /// Gives the memory back that an idle connection need not hold.
     pub fn rest(&mut self) {
         self.clear();
-        let bytes = std::mem::take(&mut self.bytes);
-        SPARE.with_borrow_mut(|spare| {
-            if (1..=SPARE_BUFFER).contains(&bytes.capacity()) && spare.len() < SPARE_BUFFERS {
-                spare.push(bytes);
-            }
-        });
+        spare::keep_buffer(std::mem::take(&mut self.bytes));
     }
 
     /// Sends the encoded bytes.

@@ -178,7 +178,10 @@ pub async fn serve(core: &Core, snapshot: &Snapshot, request: &mut Request) -> R
     keep_trusted_id(snapshot, request);
     let mut response = match check(request) {
         Err(Stop::Answer(answer)) => *answer,
-        Err(Stop::Malformed(reject)) => return serve_reject(core, snapshot, request, reject).await,
+        Err(Stop::Malformed(reject)) => {
+            // Boxed, as it is rare and large: the memory of a connection is that of its largest wait.
+            return Box::pin(serve_reject(core, snapshot, request, reject)).await;
+        }
         Ok(()) => match find(snapshot, request) {
             Err(answer) => *answer,
             Ok(route) => walk(core, snapshot, route, request).await,

@@ -20,9 +20,9 @@ const HALLWAY: [&str; 7] = [
 
 const BACK_OFFICE: [&str; 4] = ["cli", "config", "pid_file", "server"];
 
-const SHELF: [&str; 12] = [
+const SHELF: [&str; 13] = [
     "address", "digits", "error", "exchange", "inbound", "limits", "log", "options", "outbound",
-    "stream", "template", "time",
+    "spare", "stream", "template", "time",
 ];
 
 /// Files that join the rooms instead of being one.

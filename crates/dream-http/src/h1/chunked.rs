@@ -162,13 +162,13 @@ impl Chunked {
         let room = (self.budget - before).min(input.len());
         trailers.bytes.extend_from_slice(&input[..room]);
         let end = section
-            .parse(&trailers.bytes, MAX_TRAILERS)
+            .parse(&trailers.bytes, MAX_TRAILERS, &mut trailers.lines)
             .map_err(|reject| Reject::new(reject.reason, start + reject.at))?;
         match end {
             Some(end) => {
                 trailers.bytes.truncate(end);
-                section.lines.retain(|line| !is_forbidden(line.name));
-                trailers.take_lines(&mut section.lines);
+                trailers.lines.retain(|line| !is_forbidden(line.name));
+                trailers.note_names();
                 self.place = Place::End;
                 Ok(end - before)
             }

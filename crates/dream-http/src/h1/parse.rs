@@ -1,7 +1,7 @@
 //! Heads from bytes, resumable at any byte.
 //!
-//! A parser runs over the connection's read buffer and keeps offsets only. When the head is whole its
-//! bytes are copied once, into the head, and the offsets point there.
+//! A parser runs over the connection's read buffer and keeps offsets only, those of the fields in the head that is to be filled.
+//! When the head is whole its bytes are copied once, into the head, and the offsets point there.
 
 use super::control::Control;
 use super::framing;
@@ -10,7 +10,7 @@ use super::section::{Section, line_end};
 use super::target;
 use crate::fields::Span;
 use crate::head::TargetSpans;
-use crate::{Method, Reason, Reject, RequestHead, ResponseHead, Version};
+use crate::{Fields, Method, Reason, Reject, RequestHead, ResponseHead, Version};
 
 /// Bounds on what a head may be.
 #[derive(Clone, Copy, Debug)]
@@ -82,7 +82,7 @@ impl RequestParser {
     /// Goes on parsing. `input` begins where the message begins (or with the empty lines that may stand before a
     /// request, RFC 9112 §2.2) and holds all that came so far. `Some(n)`: the head is whole, `head` is filled and owns a copy of it,
     /// the body begins at `input[n]`, and the parser is at the start again. `None`: more bytes are needed; call again with the same
-    /// bytes and more behind them: what was looked at is not looked at again.
+    /// `head`, the same bytes and more behind them: what was looked at is not looked at again.
     ///
     /// # Errors
     /// [`Reject`] with the rule that was broken, and again at each further call: the connection cannot be used.
@@ -105,7 +105,7 @@ impl RequestParser {
         }
         let message = &input[self.skipped..];
         let window = &message[..message.len().min(self.limits.head)];
-        match self.message(window)? {
+        match self.message(window, &mut head.fields)? {
             Some(end) => self.finish(&window[..end], head).map(Some),
             None if window.len() == self.limits.head => {
                 Err(Reject::new(Reason::HeadTooLarge, window.len()))
@@ -129,12 +129,15 @@ impl RequestParser {
     }
 
     /// Goes on with the request that begins at `message[0]`.
-    fn message(&mut self, message: &[u8]) -> Result<Option<usize>, Reject> {
+    fn message(&mut self, message: &[u8], fields: &mut Fields) -> Result<Option<usize>, Reject> {
         if let RequestPlace::Refused(reject) = self.place {
             return Err(reject);
         }
-        if matches!(self.place, RequestPlace::Method) && !self.method(message)? {
-            return Ok(None);
+        if matches!(self.place, RequestPlace::Method) {
+            fields.clear();
+            if !self.method(message)? {
+                return Ok(None);
+            }
         }
         if matches!(self.place, RequestPlace::Target) && !self.target(message)? {
             return Ok(None);
@@ -142,7 +145,8 @@ impl RequestParser {
         if matches!(self.place, RequestPlace::Version) && !self.version(message)? {
             return Ok(None);
         }
-        self.section.parse(message, self.limits.fields)
+        self.section
+            .parse(message, self.limits.fields, &mut fields.lines)
     }
 
     /// RFC 9112 §3.1
@@ -217,7 +221,7 @@ impl RequestParser {
 
     /// Fills `head` with the whole request head `message`, and starts over.
     fn finish(&mut self, message: &[u8], head: &mut RequestHead) -> Result<usize, Reject> {
-        head.fields.fill(message, &mut self.section.lines);
+        head.fields.fill(message);
         head.method = self.line.method;
         head.method_at = self.line.method_at;
         head.version = self.line.version;
@@ -297,7 +301,7 @@ impl ResponseParser {
         head: &mut ResponseHead,
     ) -> Result<Option<usize>, Reject> {
         let window = &input[..input.len().min(self.limits.head)];
-        match self.message(window)? {
+        match self.message(window, &mut head.fields)? {
             Some(end) => self.finish(&window[..end], method, head).map(Some),
             None if window.len() == self.limits.head => {
                 Err(Reject::new(Reason::HeadTooLarge, window.len()))
@@ -306,14 +310,19 @@ impl ResponseParser {
         }
     }
 
-    fn message(&mut self, message: &[u8]) -> Result<Option<usize>, Reject> {
+    fn message(&mut self, message: &[u8], fields: &mut Fields) -> Result<Option<usize>, Reject> {
         loop {
             let whole = match self.place {
-                ResponsePlace::Version => self.version(message)?,
+                ResponsePlace::Version => {
+                    fields.clear();
+                    self.version(message)?
+                }
                 ResponsePlace::Status => self.status(message)?,
                 ResponsePlace::Reason => self.reason(message)?,
                 ResponsePlace::Fields => {
-                    return self.section.parse(message, self.limits.fields);
+                    return self
+                        .section
+                        .parse(message, self.limits.fields, &mut fields.lines);
                 }
                 ResponsePlace::Refused(reject) => return Err(reject),
             };
@@ -386,7 +395,7 @@ impl ResponseParser {
         method: Method,
         head: &mut ResponseHead,
     ) -> Result<usize, Reject> {
-        head.fields.fill(message, &mut self.section.lines);
+        head.fields.fill(message);
         head.version = self.version;
         head.status = self.status;
         head.reason_at = Span {

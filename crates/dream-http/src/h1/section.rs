@@ -1,15 +1,13 @@
 //! Field sections from bytes (RFC 9112 §5): the lines of a head behind its first, or trailers.
 
 use super::scan::{find_colon, skip_blanks, skip_text, skip_token};
-use crate::fields::{Line, LineState, is_token};
+use crate::fields::{Line, is_token};
 use crate::{Name, Reason, Reject};
 use alloc::vec::Vec;
 
 /// A field section that is being parsed. It stops at any byte and goes on there.
 #[derive(Debug, Default)]
 pub(super) struct Section {
-    /// The lines that are whole; their offsets count from the start of the input.
-    pub(super) lines: Vec<Line>,
     place: Place,
     /// The next byte to look at.
     at: usize,
@@ -38,24 +36,29 @@ enum Step {
 }
 
 impl Section {
-    /// Begins a section at `input[at]`; keeps memory.
+    /// Begins a section at `input[at]`.
     pub(super) fn begin(&mut self, at: usize) {
-        self.lines.clear();
         self.place = Place::LineStart;
         self.at = at;
     }
 
-    /// Goes on parsing; `Some(n)` if the section ends before `input[n]`.
-    pub(super) fn parse(&mut self, input: &[u8], max: usize) -> Result<Option<usize>, Reject> {
+    /// Goes on parsing; `Some(n)` if the section ends before `input[n]`. Adds each whole line to `lines`, at most `max`; their
+    /// offsets count from the start of the input.
+    pub(super) fn parse(
+        &mut self,
+        input: &[u8],
+        max: usize,
+        lines: &mut Vec<Line>,
+    ) -> Result<Option<usize>, Reject> {
         loop {
             let step = match self.place {
                 Place::LineStart => {
-                    self.whole_lines(input, max);
-                    self.line_start(input, max)
+                    self.whole_lines(input, max, lines);
+                    self.line_start(input, lines.len() >= max)
                 }
                 Place::Name => self.name(input),
                 Place::BeforeValue => self.before_value(input),
-                Place::Value => self.value(input),
+                Place::Value => self.value(input, lines),
             };
             match step? {
                 Step::Next => {}
@@ -67,17 +70,17 @@ impl Section {
 
     /// Takes the lines that are whole and plain in one go each. Everything else is left to the steps, which know how to stop in the
     /// middle and what is wrong.
-    fn whole_lines(&mut self, input: &[u8], max: usize) {
-        while self.lines.len() < max {
+    fn whole_lines(&mut self, input: &[u8], max: usize, lines: &mut Vec<Line>) {
+        while lines.len() < max {
             let Some((line, next)) = whole_line(input, self.at) else {
                 return;
             };
-            self.lines.push(line);
+            lines.push(line);
             self.at = next;
         }
     }
 
-    fn line_start(&mut self, input: &[u8], max: usize) -> Result<Step, Reject> {
+    fn line_start(&mut self, input: &[u8], full: bool) -> Result<Step, Reject> {
         let reason = match input.get(self.at) {
             None => return Ok(Step::More),
             Some(b'\r') => {
@@ -87,7 +90,7 @@ impl Section {
             Some(b'\n') => Reason::LineEnd,
             // RFC 9112 §5.2: a server must refuse obsolete folding or repair it.
             Some(b' ' | b'\t') => Reason::LineFolding,
-            Some(_) if self.lines.len() >= max => Reason::TooManyFields,
+            Some(_) if full => Reason::TooManyFields,
             Some(_) => {
                 self.line.name_at = self.at as u32;
                 self.place = Place::Name;
@@ -129,7 +132,7 @@ impl Section {
         Ok(Step::Next)
     }
 
-    fn value(&mut self, input: &[u8]) -> Result<Step, Reject> {
+    fn value(&mut self, input: &[u8], lines: &mut Vec<Line>) -> Result<Step, Reject> {
         self.at = skip_text(input, self.at);
         if self.at == input.len() {
             return Ok(Step::More);
@@ -139,7 +142,7 @@ impl Section {
         };
         let end = value_end(input, self.line.value_at as usize, self.at);
         self.line.value_len = end as u32 - self.line.value_at;
-        self.lines.push(self.line);
+        lines.push(self.line);
         self.at = next;
         self.place = Place::LineStart;
         Ok(Step::Next)
@@ -162,19 +165,13 @@ fn whole_line(input: &[u8], at: usize) -> Option<(Line, usize)> {
         return None;
     }
     let end = value_end(line, value, text_end);
-    // One space before the value and none behind it.
-    let is_whole = value == colon + 2 && line[colon + 1] == b' ' && end == text_end;
     let parsed = Line {
         name_at: at as u32,
         name_len: colon as u16,
         name,
         value_at: (at + value) as u32,
         value_len: (end - value) as u32,
-        state: if is_whole {
-            LineState::Whole
-        } else {
-            LineState::Parts
-        },
+        removed: false,
     };
     Some((parsed, at + text_end + 2))
 }

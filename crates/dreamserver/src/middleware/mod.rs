@@ -91,7 +91,7 @@ mod tests {
     fn a_custom_one_answers_or_lets_pass_and_sees_the_response() {
         let door = Middleware::Custom(Arc::new(Door));
         let mut request = Request {
-            head: RequestHead::new(),
+            head: RequestHead::new().into(),
             body: Body::Empty,
             peer: Peer::local().into(),
             id: RequestId::from_uuid(uuid::Uuid::now_v7()),

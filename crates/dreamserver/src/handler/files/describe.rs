@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::conditional::Validators;
 use super::identity::Identity;
 use super::mime::content_type;
-use crate::exchange::spare_head;
+use crate::spare;
 
 /// The head that announces a whole file, and the parts that other answers need.
 pub(super) struct Description {
@@ -46,7 +46,7 @@ impl Description {
 
     /// The head of the 200.
     pub(super) fn whole(&self) -> Box<ResponseHead> {
-        let mut head = spare_head();
+        let mut head = spare::response_head();
         (*head).clone_from(&self.whole);
         head
     }
@@ -62,7 +62,7 @@ impl Description {
 
     /// The head of the 304: only what a cache needs to know its copy again (RFC 9110 §15.4.5).
     pub(super) fn not_modified(&self) -> Box<ResponseHead> {
-        let mut head = spare_head();
+        let mut head = spare::response_head();
         head.begin(304);
         put(&mut head.fields, Name::Etag, self.etag.as_bytes());
         head

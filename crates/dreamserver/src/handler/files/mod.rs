@@ -121,8 +121,31 @@ impl Files {
 
     async fn read(&self, store: &Store, request: &Request, path: &[u8], now: Instant) -> Response {
         let mut key = store.take_scratch();
-        let response = match self.write_key(path, &mut key) {
-            Ok(()) => match self.find(store, &key, now).await {
+        let named = self.write_key(path, &mut key);
+        let remembered = match &named {
+            Ok(()) if !lacks_slash(request, path) => store.fresh(&key, now),
+            _ => None,
+        };
+        let response = match remembered {
+            Some(file) => send(request, &Content::Memory(file)),
+            // Boxed, as it is rare and large: the memory of a connection is that of its largest wait.
+            None => Box::pin(self.look_up(store, request, path, named.map(|()| &*key), now)).await,
+        };
+        store.put_scratch(key);
+        response
+    }
+
+    /// Answers with what the disk has under `key`.
+    async fn look_up(
+        &self,
+        store: &Store,
+        request: &Request,
+        path: &[u8],
+        key: Result<&[u8], PathError>,
+        now: Instant,
+    ) -> Response {
+        match key {
+            Ok(key) => match self.find(store, key, now).await {
                 Ok(Found::Content(_)) if lacks_slash(request, path) => redirect_to_folder(request),
                 Ok(Found::Content(content)) => send(request, &content),
                 Ok(Found::Folder) => redirect_to_folder(request),
@@ -133,9 +156,7 @@ impl Files {
                 let custom = self.error_file(store, "bad_request.html", 400, now).await;
                 custom.unwrap_or_else(|| page(400, request, why))
             }
-        };
-        store.put_scratch(key);
-        response
+        }
     }
 
     fn write_key(&self, path: &[u8], key: &mut Vec<u8>) -> Result<(), PathError> {

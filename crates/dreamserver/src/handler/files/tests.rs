@@ -131,7 +131,7 @@ fn request(method: &str, path: &str, fields: &[(Name, &str)]) -> Request {
         head.fields.append(*name, value.as_bytes()).unwrap();
     }
     Request {
-        head,
+        head: head.into(),
         body: Body::Empty,
         peer: Peer::local().into(),
         id: RequestId::from_uuid(uuid::Uuid::now_v7()),

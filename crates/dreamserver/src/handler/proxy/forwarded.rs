@@ -268,7 +268,7 @@ mod tests {
 
     fn request(peer: &str, fields: &[(&str, &str)]) -> Request {
         let mut request = Request {
-            head: dream_http::RequestHead::new(),
+            head: dream_http::RequestHead::new().into(),
             body: Body::Empty,
             peer: Peer {
                 remote: std::net::SocketAddr::new(peer.parse().unwrap(), 1),

@@ -7,7 +7,8 @@ mod redirects;
 pub use forwarded::client_address;
 
 use crate::error;
-use crate::exchange::{Body, BodyError, BodyHandle, EndpointTrace, Request, Response, spare_head};
+use crate::exchange::{Body, BodyError, BodyHandle, EndpointTrace, Request, Response};
+use crate::spare;
 use crate::upstream::{Connection, Endpoint, Failure, Pools, Sent, Upstream};
 use dream_http::h1::{Framing, Persistence};
 use dream_http::{Method, ResponseHead};
@@ -230,7 +231,8 @@ async fn try_endpoint(
             Err(failure) => return Err(failure),
         }
     }
-    let mut connection = pools.connect(endpoint).await?;
+    // Boxed, as it is rare and large: the memory of a connection is that of its largest wait.
+    let mut connection = Box::pin(pools.connect(endpoint)).await?;
     let head = try_connection(&mut connection, request, upgrade).await?;
     Ok((head, connection))
 }
@@ -247,7 +249,7 @@ async fn try_connection(
     };
     let body = std::mem::take(&mut request.body);
     connection.begin(&request.head, persistence, body);
-    let mut head = spare_head();
+    let mut head = spare::response_head();
     for _ in 0..=MAX_INTERIM {
         poll_fn(|cx| connection.poll_head(request.head.method, &mut head, cx)).await?;
         if !head.is_interim() || head.status == 101 {

@@ -6,10 +6,11 @@ mod outgoing;
 mod tunnel;
 
 use crate::error;
-use crate::exchange::{Body, BodyHandle, Peer, Request, Response, give_back_head};
+use crate::exchange::{Body, BodyHandle, Peer, Request, Response};
 use crate::log::Record;
 use crate::outbound::OutboundError;
 use crate::serve::{Core, Snapshot, client, serve, serve_reject};
+use crate::spare;
 use crate::stream::Stream;
 use dream_http::h1::{self, Framing, Persistence, RequestParser, encode_response};
 use dream_http::{Method, Name, Reject, RequestHead, ResponseHead, Version};
@@ -80,8 +81,8 @@ struct Connection {
     home: Home,
     outgoing: Rc<Outgoing>,
     parser: RequestParser,
-    /// The memory of the last head, for the next one.
-    spare: RequestHead,
+    /// The head that is being received, from its first byte on.
+    head: Option<Box<RequestHead>>,
 }
 
 impl Connection {
@@ -104,7 +105,7 @@ impl Connection {
             home,
             outgoing,
             parser,
-            spare: RequestHead::default(),
+            head: None,
         }
     }
 
@@ -121,12 +122,12 @@ impl Connection {
             }
             Err(refusal) => {
                 self.home.set(Some(incoming));
-                self.refuse(&snapshot, refusal).await
+                Box::pin(self.refuse(&snapshot, refusal)).await
             }
         }
     }
 
-    /// Waits for a head, which is then in `spare`; gives the time of its first byte.
+    /// Waits for a head, which is then in `head`; gives the time of its first byte.
     async fn receive(
         &mut self,
         incoming: &mut Incoming,
@@ -142,7 +143,7 @@ impl Connection {
             core,
             stream,
             parser,
-            spare,
+            head,
             ..
         } = self;
         poll_fn(|cx| {
@@ -150,7 +151,8 @@ impl Connection {
                 let unread = incoming.inbound.unread();
                 if !unread.is_empty() {
                     let first = *begun.get_or_insert_with(Instant::now);
-                    match parser.parse(unread, spare) {
+                    let head = head.get_or_insert_with(spare::request_head);
+                    match parser.parse(unread, head) {
                         Ok(Some(count)) => {
                             incoming.inbound.take(count);
                             return Poll::Ready(Ok(first));
@@ -183,7 +185,7 @@ impl Connection {
         snapshot: &Snapshot,
         received: Instant,
     ) -> Request {
-        let head = std::mem::take(&mut self.spare);
+        let head = self.head.take().unwrap_or_default();
         incoming.begin_body(head.framing, &snapshot.timeouts);
         let body = match head.framing {
             Framing::None => {
@@ -224,13 +226,13 @@ impl Connection {
         let plan = self.plan(&request, &mut response, finished);
         let sent = self.send(snapshot, &mut response, &plan).await;
         if let (Ok(()), Body::Tunnel(_)) = (&sent, &response.body) {
-            return self.tunnel(client, request, response).await;
+            return Box::pin(self.tunnel(client, request, response)).await;
         }
         let error = sent.as_ref().err().map(ToString::to_string);
         response.body = Body::Empty;
         self.log(client, &request, &response, error.as_deref());
-        give_back_head(response.head);
-        self.spare = request.head;
+        spare::keep_response_head(response.head);
+        spare::keep_request_head(request.head);
         match error {
             None if !plan.close => self.next(snapshot).await,
             _ => self.close(snapshot, &plan, error.is_some()).await,
@@ -426,7 +428,7 @@ impl Connection {
     fn no_request(&self) -> Request {
         let received = Instant::now();
         Request {
-            head: RequestHead::default(),
+            head: Box::default(),
             body: Body::Empty,
             peer: self.peer.clone(),
             id: self.core.new_id(received),
