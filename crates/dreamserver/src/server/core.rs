@@ -275,6 +275,7 @@ async fn tick(core: Rc<Core>) {
         count = count.wrapping_add(1);
         if count.is_multiple_of(SWEEP) {
             core.state.pools.sweep();
+            core.state.files.sweep(Instant::now());
         }
     }
 }

@@ -1,7 +1,6 @@
 //! From a name to what is served under it: memory first, then the disk.
 
 use rustix::io::Errno;
-use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::rc::Rc;
@@ -11,6 +10,7 @@ use std::time::{Instant, SystemTime};
 use super::Files;
 use super::describe::Description;
 use super::identity::Kind;
+use super::open::OpenFile;
 use super::read::read;
 use super::root::{Opened, Root};
 use super::store::{Store, StoredFile};
@@ -40,25 +40,21 @@ pub(super) enum Content {
     /// From memory.
     Memory(Rc<StoredFile>),
     /// From the disk.
-    Disk {
-        file: Rc<File>,
-        size: u64,
-        description: Description,
-    },
+    Disk(Rc<OpenFile>),
 }
 
 impl Content {
     pub(super) fn description(&self) -> &Description {
         match self {
             Content::Memory(file) => &file.description,
-            Content::Disk { description, .. } => description,
+            Content::Disk(open) => &open.description,
         }
     }
 
     pub(super) fn size(&self) -> u64 {
         match self {
             Content::Memory(file) => file.bytes.len() as u64,
-            Content::Disk { size, .. } => *size,
+            Content::Disk(open) => open.identity.size,
         }
     }
 
@@ -69,8 +65,8 @@ impl Content {
             Content::Memory(file) => {
                 Body::Bytes(file.bytes.slice(part.start as usize..part.end as usize))
             }
-            Content::Disk { file, .. } => Body::File(FileBody {
-                file: Rc::clone(file),
+            Content::Disk(open) => Body::File(FileBody {
+                file: Rc::clone(&open.file),
                 offset: part.start,
                 len: part.end - part.start,
             }),
@@ -81,6 +77,14 @@ impl Content {
 /// A name below one handler's root as the store knows it: the handler's number, then the name.
 pub(super) const KEY_PREFIX: usize = size_of::<u64>();
 
+/// What stands under `key`, if it was asked for a moment ago.
+pub(super) fn remembered(store: &Store, key: &[u8], now: Instant) -> Option<Content> {
+    match store.fresh(key, now) {
+        Some(file) => Some(Content::Memory(file)),
+        None => store.open.fresh(key, now).map(Content::Disk),
+    }
+}
+
 impl Files {
     /// Finds what stands under `key`. A name that is empty or ends with a slash stands for the index file of that folder.
     pub(super) async fn find(
@@ -89,8 +93,8 @@ impl Files {
         key: &[u8],
         now: Instant,
     ) -> Result<Found, Missing> {
-        if let Some(file) = store.fresh(key, now) {
-            return Ok(Found::Content(Content::Memory(file)));
+        if let Some(content) = remembered(store, key, now) {
+            return Ok(Found::Content(content));
         }
         let root = self.open_root(store, now).await?;
         let name = &key[KEY_PREFIX..];
@@ -143,7 +147,8 @@ struct Named {
     name: Vec<u8>,
 }
 
-/// Takes a small file into the store, unless it is there and unchanged; `checked` is when its root was looked up.
+/// Takes a small file into the store, unless it is there and unchanged, and keeps a large one open; `checked` is when its root was
+/// looked up.
 async fn load(
     store: &Store,
     key: &[u8],
@@ -159,11 +164,14 @@ async fn load(
     let wall = SystemTime::now();
     let description = Description::new(&named.name, &identity, wall);
     if !store.keeps(identity.size) {
-        return Ok(Content::Disk {
+        let open = Rc::new(OpenFile {
             file: Rc::new(file),
-            size: identity.size,
+            identity,
             description,
+            checked,
         });
+        store.open.put(key, &open);
+        return Ok(Content::Disk(open));
     }
     let size = identity.size as usize;
     let bytes = read(file, size).await.map_err(Missing::Failed)?;

@@ -8,6 +8,7 @@ mod describe;
 mod find;
 mod identity;
 mod mime;
+mod open;
 pub mod path;
 mod range;
 mod read;
@@ -27,7 +28,7 @@ use crate::error::page;
 use crate::exchange::{Body, Request, Response};
 use conditional::{Verdict, evaluate, single};
 use describe::put;
-use find::{Content, Found, KEY_PREFIX, Missing};
+use find::{Content, Found, KEY_PREFIX, Missing, remembered};
 use path::{PathError, decode_path, is_hidden};
 use range::{Part, parse_range};
 use root::Way;
@@ -122,12 +123,12 @@ impl Files {
     async fn read(&self, store: &Store, request: &Request, path: &[u8], now: Instant) -> Response {
         let mut key = store.take_scratch();
         let named = self.write_key(path, &mut key);
-        let remembered = match &named {
-            Ok(()) if !lacks_slash(request, path) => store.fresh(&key, now),
+        let known = match &named {
+            Ok(()) if !lacks_slash(request, path) => remembered(store, &key, now),
             _ => None,
         };
-        let response = match remembered {
-            Some(file) => send(request, &Content::Memory(file)),
+        let response = match known {
+            Some(content) => send(request, &content),
             // Boxed, as it is rare and large: the memory of a connection is that of its largest wait.
             None => Box::pin(self.look_up(store, request, path, named.map(|()| &*key), now)).await,
         };

@@ -15,12 +15,15 @@ use std::time::{Duration, Instant};
 
 use super::describe::Description;
 use super::identity::Identity;
+use super::open::OpenFiles;
 use super::root::Root;
 
 /// Hot small files of one core, bounded in bytes.
 pub struct Store {
     max_bytes: usize,
     files: RefCell<StoredFiles>,
+    /// Files that are too large to be kept.
+    pub(super) open: OpenFiles,
     roots: RefCell<HashMap<u64, Arc<Root>, RandomState>>,
     scratch: Cell<Vec<u8>>,
 }
@@ -59,9 +62,15 @@ impl Store {
         Store {
             max_bytes,
             files: RefCell::default(),
+            open: OpenFiles::default(),
             roots: RefCell::default(),
             scratch: Cell::default(),
         }
+    }
+
+    /// Closes the files that were not asked for lately.
+    pub fn sweep(&self, now: Instant) {
+        self.open.sweep(now);
     }
 
     /// Would a file of `size` bytes be kept?
@@ -175,7 +184,7 @@ fn cost(key: &[u8], file: &StoredFile) -> usize {
     key.len() + file.bytes.len() + OVERHEAD
 }
 
-fn is_fresh(checked: Instant, now: Instant) -> bool {
+pub(super) fn is_fresh(checked: Instant, now: Instant) -> bool {
     now.saturating_duration_since(checked) < TRUST
 }
 
