@@ -14,6 +14,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use crate::pipe::Pipe;
 use crate::spare;
 use crate::stream::Stream;
 
@@ -257,6 +258,19 @@ pub trait BodyStream {
     /// The length in bytes of what is still to be taken, as far as it is known.
     fn remaining(&self) -> Option<u64>;
 
+    /// Bytes that the kernel can move to another socket by itself, because nothing of them is in our memory.
+    fn spliceable(&self) -> u64;
+
+    /// Moves some of the [`BodyStream::spliceable`] bytes into an empty pipe, waiting if there are none yet.
+    ///
+    /// # Errors
+    /// [`BodyError`] if the rest will never come.
+    fn poll_splice(
+        &mut self,
+        pipe: &mut Pipe,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<usize, BodyError>>;
+
     /// The trailers, once the end was seen.
     fn trailers(&self) -> Option<&Fields>;
 
@@ -303,6 +317,26 @@ impl BodyHandle {
     /// See [`BodyStream::remaining`].
     pub fn remaining(&self) -> Option<u64> {
         self.0.as_ref().map_or(Some(0), |stream| stream.remaining())
+    }
+
+    /// See [`BodyStream::spliceable`].
+    pub fn spliceable(&self) -> u64 {
+        self.0.as_ref().map_or(0, |stream| stream.spliceable())
+    }
+
+    /// See [`BodyStream::poll_splice`].
+    ///
+    /// # Errors
+    /// [`BodyError`] if the rest will never come.
+    pub fn poll_splice(
+        &mut self,
+        pipe: &mut Pipe,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<usize, BodyError>> {
+        match &mut self.0 {
+            Some(stream) => stream.poll_splice(pipe, cx),
+            None => Poll::Ready(Ok(0)),
+        }
     }
 
     /// See [`BodyStream::set_limit`].

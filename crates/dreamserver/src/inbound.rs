@@ -1,5 +1,6 @@
 //! The receiving half of an HTTP/1.1 connection, whichever side we are on: a buffer, and the body in it.
 
+use crate::pipe::Pipe;
 use crate::spare::{self, INPUT};
 use crate::stream::Stream;
 use dream_http::h1::{BodyDecoder, Framing};
@@ -146,6 +147,37 @@ impl Inbound {
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Bytes of the body that are still in the socket and stand there as they are, nothing of it in memory: the kernel can move
+    /// them by itself.
+    pub fn spliceable(&self) -> u64 {
+        match self.shown.is_empty() && self.unread.is_empty() && !self.ended {
+            true => self.decoder.remaining().unwrap_or(0),
+            false => 0,
+        }
+    }
+
+    /// Moves some of the [`Inbound::spliceable`] bytes into an empty pipe, waiting if there are none yet; 0 is the end, which comes
+    /// too early.
+    ///
+    /// # Errors
+    /// [`InboundError`] if the rest will never come.
+    pub fn poll_splice(
+        &mut self,
+        stream: &Stream,
+        pipe: &mut Pipe,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<usize, InboundError>> {
+        self.rest();
+        let most = self.spliceable();
+        let count = ready!(stream.poll_fill(pipe, most, cx)).map_err(InboundError::Io)?;
+        self.decoder.skip(count as u64);
+        if count == 0 {
+            self.ended = true;
+            self.decoder.end_of_input()?;
+        }
+        Poll::Ready(Ok(count))
     }
 
     /// Decodes what is there without receiving more; `true` if that brought anything.

@@ -23,6 +23,7 @@ pub mod middleware;
 pub mod options;
 pub mod outbound;
 pub mod pid_file;
+pub mod pipe;
 pub mod protocol;
 pub mod router;
 pub mod serve;

@@ -3,6 +3,7 @@
 //! A head and the first piece of its body leave in one system call; only small pieces are copied for that.
 
 use crate::exchange::{Body, BodyError, BodyHandle, FileBody};
+use crate::pipe::Pipe;
 use crate::spare;
 use crate::stream::Stream;
 use bytes::Buf;
@@ -18,6 +19,9 @@ use tokio::task::JoinHandle;
 
 /// How much of a file is sent between looks at whether it is in memory.
 const WINDOW: u64 = 512 * 1024;
+
+/// From this size on, what is left of a body moves through a pipe: below, a pipe costs more than the copies that it saves.
+const SPLICED: u64 = 32 * 1024;
 
 /// Data up to this size is copied behind the encoded bytes: that costs less than a system call that gathers pieces.
 const COPIED: usize = 2048;
@@ -37,6 +41,8 @@ pub struct Outbound {
     total_sent: u64,
     warm_until: u64,
     warming: Option<JoinHandle<()>>,
+    /// Holds a part of the body that is behind `bytes`, while the kernel moves it.
+    pipe: Option<Pipe>,
 }
 
 /// Why sending stopped.
@@ -76,6 +82,7 @@ impl Default for Outbound {
             total_sent: 0,
             warm_until: 0,
             warming: None,
+            pipe: None,
         }
     }
 }
@@ -97,6 +104,7 @@ impl Outbound {
         self.body_sent = 0;
         self.warm_until = 0;
         self.tail.clear();
+        self.pipe = None;
     }
 
     /// Does the socket take no more for now?
@@ -107,6 +115,11 @@ impl Outbound {
     /// Bytes of body that were sent.
     pub fn body_sent(&self) -> u64 {
         self.body_sent
+    }
+
+    /// Has some of the body been taken from where it came?
+    pub fn has_begun_body(&self) -> bool {
+        self.body_sent > 0 || self.pipe.as_ref().is_some_and(|pipe| pipe.held() > 0)
     }
 
     /// Bytes of any kind that were ever sent, to see progress.
@@ -180,15 +193,20 @@ impl Outbound {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), OutboundError>> {
         loop {
-            match body.poll_ready(cx) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(OutboundError::Body(error))),
-                // What is there goes out before we wait for more.
-                Poll::Pending => {
-                    ready!(self.poll_flush(stream, false, cx)).map_err(OutboundError::Io)?;
-                    return Poll::Pending;
+            let filled = match self.poll_pipe(body, cx) {
+                Poll::Ready(Ok(true)) => {
+                    ready!(self.poll_drain(stream, body, cx)).map_err(OutboundError::Io)?;
+                    continue;
                 }
+                Poll::Ready(Ok(false)) => body.poll_ready(cx).map_err(OutboundError::Body),
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                Poll::Pending => Poll::Pending,
+            };
+            if filled.is_pending() {
+                // What is there goes out before we wait for more.
+                ready!(self.poll_flush(stream, false, cx)).map_err(OutboundError::Io)?;
             }
+            ready!(filled)?;
             let data = body.data();
             if data.is_empty() {
                 return Poll::Ready(self.end(body.trailers()));
@@ -198,6 +216,48 @@ impl Outbound {
             let count = ready!(self.poll_piece(stream, data, trailers, cx))?;
             body.consume(count);
         }
+    }
+
+    /// Waits until something of a large body is in the pipe; `false` if the body is to be copied.
+    fn poll_pipe(
+        &mut self,
+        body: &mut BodyHandle,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<bool, OutboundError>> {
+        if self.pipe.is_none() && body.spliceable() >= SPLICED {
+            self.pipe = Pipe::take();
+        }
+        let Some(pipe) = &mut self.pipe else {
+            return Poll::Ready(Ok(false));
+        };
+        if pipe.held() > 0 {
+            return Poll::Ready(Ok(true));
+        }
+        if body.spliceable() == 0 {
+            self.pipe = None;
+            return Poll::Ready(Ok(false));
+        }
+        let count = ready!(body.poll_splice(pipe, cx)).map_err(OutboundError::Body)?;
+        self.encoder
+            .data(count, &mut self.bytes)
+            .map_err(OutboundError::Misuse)?;
+        Poll::Ready(Ok(count > 0))
+    }
+
+    /// Sends the encoded bytes and what is in the pipe behind them.
+    fn poll_drain(
+        &mut self,
+        stream: &Stream,
+        body: &BodyHandle,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(self.poll_flush(stream, true, cx))?;
+        while let Some(pipe) = self.pipe.as_mut().filter(|pipe| pipe.held() > 0) {
+            let more = body.spliceable() > 0;
+            let sent = stream.poll_drain(pipe, more, cx);
+            self.body_sent += ready!(self.note(sent))? as u64;
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Sends some of `data` behind the encoded bytes, and what ends the body if it is the last of it

@@ -3,6 +3,7 @@
 //! The runtime's own socket types ask the kernel once more after every short read and cannot be shared by a reading
 //! and a writing side; this one does neither, and one type serves both address families.
 
+use crate::pipe::Pipe;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 use std::io::{self, IoSlice};
@@ -91,6 +92,40 @@ impl Stream {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         self.poll_write_with(cx, |fd| sendfile(fd, file, offset, count))
+    }
+
+    /// Moves what is there, up to `most` bytes, into an empty pipe, waiting if there is nothing; 0 is the end.
+    ///
+    /// # Errors
+    /// What the socket says.
+    pub fn poll_fill(
+        &self,
+        pipe: &mut Pipe,
+        most: u64,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let mut guard = ready!(self.fd.poll_read_ready(cx))?;
+            match pipe.fill(self.fd.as_fd(), most) {
+                Ok(count) => return Poll::Ready(Ok(count)),
+                Err(Errno::AGAIN) => guard.clear_ready(),
+                Err(Errno::INTR) => {}
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+        }
+    }
+
+    /// Moves what fits out of a pipe, waiting if nothing fits; `more` says that more will follow at once.
+    ///
+    /// # Errors
+    /// What the socket says.
+    pub fn poll_drain(
+        &self,
+        pipe: &mut Pipe,
+        more: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_with(cx, |fd| pipe.drain(fd, more))
     }
 
     /// Is something to be read, or the other side's end, as far as the runtime has been told?

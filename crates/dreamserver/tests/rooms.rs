@@ -20,9 +20,9 @@ const HALLWAY: [&str; 7] = [
 
 const BACK_OFFICE: [&str; 4] = ["cli", "config", "pid_file", "server"];
 
-const SHELF: [&str; 13] = [
+const SHELF: [&str; 14] = [
     "address", "digits", "error", "exchange", "inbound", "limits", "log", "options", "outbound",
-    "spare", "stream", "template", "time",
+    "pipe", "spare", "stream", "template", "time",
 ];
 
 /// Files that join the rooms instead of being one.

@@ -101,6 +101,16 @@ impl BodyDecoder {
         })
     }
 
+    /// Notes that `count` bytes of a body with a length went another way than through [`BodyDecoder::decode`].
+    pub fn skip(&mut self, count: u64) {
+        if let State::Length(left) = &mut self.state {
+            *left = left.saturating_sub(count);
+            if *left == 0 {
+                self.state = State::Done;
+            }
+        }
+    }
+
     /// The sender closed its side. Ends an until-close body.
     ///
     /// # Errors

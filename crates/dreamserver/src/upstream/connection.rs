@@ -4,6 +4,7 @@ use super::{Endpoint, Pools};
 use crate::exchange::{Body, BodyError, BodyStream, Tunnel};
 use crate::inbound::{Inbound, InboundError};
 use crate::outbound::{Outbound, OutboundError};
+use crate::pipe::Pipe;
 use crate::stream::Stream;
 use crate::time::Timer;
 use dream_http::h1::{Limits, Persistence, ResponseParser, encode_request};
@@ -152,7 +153,7 @@ impl Connection {
 
     /// The request's body, if the endpoint saw nothing of it.
     pub fn take_back(&mut self) -> Option<Body> {
-        (self.outbound.body_sent() == 0).then(|| std::mem::take(&mut self.upload))
+        (!self.outbound.has_begun_body()).then(|| std::mem::take(&mut self.upload))
     }
 
     /// Sends the request and waits for a response head, an interim or the final one.
@@ -278,7 +279,7 @@ impl Connection {
         if !self.inbound.unread().is_empty() {
             return Failure::Broken(error);
         }
-        let sent = if self.outbound.body_sent() > 0 {
+        let sent = if self.outbound.has_begun_body() {
             Sent::Body
         } else if self.outbound.total_sent() > self.began {
             Sent::Head
@@ -288,21 +289,13 @@ impl Connection {
         Failure::Died(sent, error)
     }
 
-    fn may_be_kept(&self) -> bool {
-        self.keep_alive
-            && self.uploading == Upload::Done
-            && self.inbound.body_is_consumed()
-            && self.inbound.unread().is_empty()
-            && !self.inbound.has_ended()
-    }
-}
-
-impl BodyStream for Connection {
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
-        if let Poll::Ready(Err(error)) = self.poll_upload(cx) {
-            return Poll::Ready(Err(error));
-        }
-        match self.inbound.poll_body(&self.stream, cx) {
+    /// What the wait for more of the response's body brought, if it did not take too long.
+    fn in_time<T>(
+        &mut self,
+        polled: Poll<Result<T, InboundError>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<T, BodyError>> {
+        match polled {
             Poll::Ready(result) => {
                 self.timer.clear();
                 Poll::Ready(result.map_err(endpoint_error))
@@ -320,6 +313,24 @@ impl BodyStream for Connection {
         }
     }
 
+    fn may_be_kept(&self) -> bool {
+        self.keep_alive
+            && self.uploading == Upload::Done
+            && self.inbound.body_is_consumed()
+            && self.inbound.unread().is_empty()
+            && !self.inbound.has_ended()
+    }
+}
+
+impl BodyStream for Connection {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        if let Poll::Ready(Err(error)) = self.poll_upload(cx) {
+            return Poll::Ready(Err(error));
+        }
+        let polled = self.inbound.poll_body(&self.stream, cx);
+        self.in_time(polled, cx)
+    }
+
     fn data(&self) -> &[u8] {
         self.inbound.body()
     }
@@ -330,6 +341,22 @@ impl BodyStream for Connection {
 
     fn remaining(&self) -> Option<u64> {
         self.inbound.body_len()
+    }
+
+    fn spliceable(&self) -> u64 {
+        self.inbound.spliceable()
+    }
+
+    fn poll_splice(
+        &mut self,
+        pipe: &mut Pipe,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<usize, BodyError>> {
+        if let Poll::Ready(Err(error)) = self.poll_upload(cx) {
+            return Poll::Ready(Err(error));
+        }
+        let polled = self.inbound.poll_splice(&self.stream, pipe, cx);
+        self.in_time(polled, cx)
     }
 
     fn trailers(&self) -> Option<&Fields> {

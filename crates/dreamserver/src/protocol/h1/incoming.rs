@@ -3,6 +3,7 @@
 use crate::exchange::{BodyError, BodyStream};
 use crate::inbound::{Inbound, InboundError};
 use crate::limits::Timeouts;
+use crate::pipe::Pipe;
 use crate::stream::Stream;
 use crate::time::{Clock, Timer};
 use dream_http::Fields;
@@ -49,6 +50,24 @@ impl Incoming {
         self.received = 0;
     }
 
+    /// What the wait for the client brought, if it did not take too long.
+    fn in_time<T>(
+        &mut self,
+        polled: Poll<Result<T, InboundError>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<T, BodyError>> {
+        match polled {
+            Poll::Ready(result) => {
+                self.pace.received(&self.timer);
+                Poll::Ready(result.map_err(client_error))
+            }
+            Poll::Pending => {
+                self.pace.waits(&self.timer, self.received);
+                self.timer.poll(cx).map(|()| Err(BodyError::ClientTimeout))
+            }
+        }
+    }
+
     /// Bytes of body that were taken.
     pub(super) fn received(&self) -> u64 {
         self.received
@@ -57,22 +76,13 @@ impl Incoming {
 
 impl BodyStream for Incoming {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
-        match self.inbound.poll_body(&self.stream, cx) {
-            Poll::Ready(result) => {
-                self.pace.received(&self.timer);
-                result.map_err(client_error)?;
-                let there = self.inbound.body().len() as u64;
-                if self.received + there > self.limit {
-                    return Poll::Ready(Err(BodyError::TooLarge));
-                }
-                Poll::Ready(Ok(()))
-            }
-            Poll::Pending => {
-                self.pace.waits(&self.timer, self.received);
-                ready!(self.timer.poll(cx));
-                Poll::Ready(Err(BodyError::ClientTimeout))
-            }
+        let polled = self.inbound.poll_body(&self.stream, cx);
+        ready!(self.in_time(polled, cx))?;
+        let there = self.inbound.body().len() as u64;
+        if self.received + there > self.limit {
+            return Poll::Ready(Err(BodyError::TooLarge));
         }
+        Poll::Ready(Ok(()))
     }
 
     fn data(&self) -> &[u8] {
@@ -86,6 +96,25 @@ impl BodyStream for Incoming {
 
     fn remaining(&self) -> Option<u64> {
         self.inbound.body_len()
+    }
+
+    fn spliceable(&self) -> u64 {
+        let spliceable = self.inbound.spliceable();
+        match self.received + spliceable > self.limit {
+            true => 0,
+            false => spliceable,
+        }
+    }
+
+    fn poll_splice(
+        &mut self,
+        pipe: &mut Pipe,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<usize, BodyError>> {
+        let polled = self.inbound.poll_splice(&self.stream, pipe, cx);
+        let count = ready!(self.in_time(polled, cx))?;
+        self.received += count as u64;
+        Poll::Ready(Ok(count))
     }
 
     fn trailers(&self) -> Option<&Fields> {
