@@ -128,10 +128,18 @@ impl Stream {
         self.poll_write_with(cx, |fd| pipe.drain(fd, more))
     }
 
-    /// Is something to be read, or the other side's end, as far as the runtime has been told?
+    /// Is something to be read, or the other side's end? The kernel is asked only where the runtime does not know better.
     pub fn is_readable(&self) -> bool {
         let mut cx = Context::from_waker(std::task::Waker::noop());
-        self.fd.poll_read_ready(&mut cx).is_ready()
+        match self.fd.poll_read_ready(&mut cx) {
+            Poll::Pending => false,
+            // What was there may have been taken without a look at what is behind it.
+            Poll::Ready(Ok(mut guard)) if !self.has_input() => {
+                guard.clear_ready();
+                false
+            }
+            Poll::Ready(_) => true,
+        }
     }
 
     /// Asks the kernel whether the other side has sent anything or closed.

@@ -114,6 +114,15 @@ fn a_broken_or_short_body_does_not_look_whole() {
     ] {
         is_refused_or_cut(raw);
     }
+    is_refused_or_cut(&large(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1000001\r\n\r\n",
+        b"",
+    ));
+}
+
+/// An answer with a body of a million bytes, which takes another way than a small one, and what stands behind it.
+fn large(head: &[u8], behind: &[u8]) -> Vec<u8> {
+    [head, &vec![b'x'; 1_000_000], behind].concat()
 }
 
 #[test]
@@ -126,8 +135,8 @@ fn an_endless_head_is_a_502() {
 
 /// The endpoint sends `raw` and stays; what the two clients after the first see must be their own.
 #[track_caller]
-fn next_clients_get_their_own(raw: &'static [u8], server: &Server) {
-    let shown = latin1(raw);
+fn next_clients_get_their_own(raw: &[u8], server: &Server) {
+    let shown = latin1(&raw[..raw.len().min(200)]);
     server.client().ask(get("/first"));
     for _ in 0..2 {
         let mut client = server.client();
@@ -147,11 +156,16 @@ fn bytes_after_a_response_are_never_the_next_clients_answer() {
         b"HTTP/1.1 304 Not Modified\r\nContent-Length: 4\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL",
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok\r\nEVIL",
+        &large(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL",
+        ),
     ] {
+        let sent = raw.to_vec();
         let origin = Origin::start(move |connection| {
             while let Some(request) = connection.read_request() {
                 if request.target == "/first" {
-                    connection.write(raw);
+                    connection.write(&sent);
                 } else {
                     connection.write("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nown");
                 }

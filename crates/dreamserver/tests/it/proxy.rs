@@ -517,6 +517,21 @@ fn connections_to_the_endpoint_are_reused() {
 }
 
 #[test]
+fn connections_are_reused_after_large_bodies_both_ways() {
+    let large = vec![b'x'; 1_000_000];
+    let origin = Origin::answering(respond(200, "text/plain", &large));
+    let server = proxy(&origin);
+    let mut client = server.client();
+    for _ in 0..5 {
+        assert_eq!(client.ask(get("/")).body.len(), large.len());
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n";
+        let answer = client.ask([head.as_bytes(), &large].concat());
+        assert_eq!(answer.body.len(), large.len());
+    }
+    assert_eq!(origin.connections(), 1);
+}
+
+#[test]
 fn a_dead_reused_connection_is_tried_again_silently() {
     // Answers one request a connection, then waits for the second one and closes without an answer.
     let origin = Origin::start(|connection| {
