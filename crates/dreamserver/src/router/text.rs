@@ -37,6 +37,12 @@ impl Text {
     }
 }
 
+impl Default for Text {
+    fn default() -> Text {
+        Text::new(b"")
+    }
+}
+
 impl Borrow<[u8]> for Text {
     fn borrow(&self) -> &[u8] {
         self.as_slice()
