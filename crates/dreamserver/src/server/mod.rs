@@ -114,12 +114,12 @@ enum Event {
 impl Server {
     fn start(plan: Plan) -> Result<Server, StartError> {
         log::init_events(build::level(&plan.config)).map_err(StartError::Log)?;
-        let most_connections = nofile::most_connections();
+        let count = core::count();
+        let most_connections = nofile::most_connections(count);
         let mut registry = Registry::default();
         let snapshot = build::snapshot(&plan.config, &mut registry).map_err(StartError::Build)?;
         let current = Arc::new(snapshot);
         let log = log::Writer::start(&build::log(&plan.config)).map_err(StartError::Log)?;
-        let count = core::count();
         let listening_cores = core::listening(count);
         let opened =
             open::open(&plan.config.listen, listening_cores).map_err(StartError::Listen)?;
