@@ -14,7 +14,7 @@ options! {
         pub target: usize as Size = "8 KiB",
         /// Bytes of a request body → 413 before the endpoint is contacted. No cap by default: a cap breaks uploads.
         pub max_body: Option<u64> as Size = none,
-        /// Connections of the process; by default (nofile − 256 − 128 a core) / 2.
+        /// Connections of the process; by default (nofile − 256 − 192 a core) / 2.
         pub connections: Option<usize> as Count = none,
         /// Connections of one client address (IPv6: one /64); loopback, unix and `trusted_proxies` are free.
         pub connections_per_address: usize as Count = 256,

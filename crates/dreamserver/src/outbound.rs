@@ -237,7 +237,12 @@ impl Outbound {
             self.pipe = None;
             return Poll::Ready(Ok(false));
         }
-        let count = ready!(body.poll_splice(pipe, cx)).map_err(OutboundError::Body)?;
+        let filled = body.poll_splice(pipe, cx);
+        if filled.is_pending() {
+            // Others may have more use for it meanwhile.
+            self.pipe = None;
+        }
+        let count = ready!(filled).map_err(OutboundError::Body)?;
         self.encoder
             .data(count, &mut self.bytes)
             .map_err(OutboundError::Misuse)?;

@@ -6,9 +6,9 @@ use rustix::io::Errno;
 use std::cell::{Cell, RefCell};
 
 /// So many pipes of a thread are open at most, with two descriptors each. Who gets none copies.
-const MOST: usize = 32;
+const MOST: usize = 64;
 
-/// Bytes that a pipe holds at most: enough that a system call moves much, little enough that thirty-two are 8 MiB.
+/// Bytes that a pipe holds at most: enough that a system call moves much, little enough that all of a thread's are 16 MiB.
 #[cfg(target_os = "linux")]
 const CAPACITY: usize = 256 * 1024;
 

@@ -197,7 +197,6 @@ impl Stream {
         cx: &mut Context<'_>,
         mut write: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        let mut blocked = false;
         loop {
             match write(self.fd.as_fd()) {
                 Ok(count) => return Poll::Ready(Ok(count)),
@@ -205,11 +204,9 @@ impl Stream {
                 Err(Errno::AGAIN) => {}
                 Err(error) => return Poll::Ready(Err(error.into())),
             }
-            let mut guard = ready!(self.fd.poll_write_ready(cx))?;
-            if blocked {
-                guard.clear_ready();
-            }
-            blocked = true;
+            // What the runtime knew was true before. Now the kernel tells when there is room for more than a little.
+            ready!(self.fd.poll_write_ready(cx))?.clear_ready();
+            ready!(self.fd.poll_write_ready(cx))?.retain_ready();
         }
     }
 }

@@ -6,7 +6,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 const RESERVED: u64 = 256;
 
 /// And of each core: large files that stay open for a moment, and pipes.
-const RESERVED_PER_CORE: u64 = 128;
+const RESERVED_PER_CORE: u64 = 192;
 
 /// Where the system sets no bound, this many.
 const PLENTY: u64 = 1 << 20;

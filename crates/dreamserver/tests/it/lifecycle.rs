@@ -356,7 +356,7 @@ fn five_thousand_connections_are_held() {
     let limit = raise_descriptor_limit();
     // Ours, and as many in the server, which keeps half of what it may open for the endpoints' side, and some for its cores.
     let cores = thread::available_parallelism().map_or(1, usize::from) as u64;
-    let count = 5000.min(limit.saturating_sub(300 + 128 * cores) / 2 - 10) as usize;
+    let count = 5000.min(limit.saturating_sub(300 + 192 * cores) / 2 - 10) as usize;
     let folder = Folder::new("many");
     folder.write("index.html", "held");
     let server = files(&folder);
