@@ -1,0 +1,97 @@
+"""What is measured. A scenario is one kind of request to one kind of handler, put to every server that can answer it."""
+from dataclasses import dataclass, field, replace
+
+from . import routes
+
+KIB, MIB = 1024, 1024 * 1024
+MANY = (1000, 8000)  # connections, where their number is the question
+BROWSER = (
+    ("Host", "www.example.com"),
+    ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),
+    ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"),
+    ("Accept-Language", "en-GB,en;q=0.7,de;q=0.3"),
+    ("Accept-Encoding", "gzip, deflate, br, zstd"),
+    ("Referer", "https://www.example.com/articles/2026/a-long-walk"),
+    ("Cookie", "session=3f1c9a52d7e84b0c9d6f; theme=dark; seen=1719850000"),
+    ("Upgrade-Insecure-Requests", "1"),
+    ("Sec-Fetch-Dest", "document"),
+    ("Sec-Fetch-Mode", "navigate"),
+    ("Sec-Fetch-Site", "same-origin"),
+    ("Cache-Control", "max-age=0"),
+)
+CLOSE = (("Host", "localhost"), ("Connection", "close"))
+
+
+@dataclass(frozen=True)
+class Scenario:
+    name: str
+    title: str
+    handler: str  # proxy, files or routes
+    path: str = "/1k.txt"
+    status: int = 200
+    length: int = KIB  # of the response's body
+    driver: str = "wrk"  # or pace, or idle
+    mode: str = "plain"  # what wrk asks; see bench/load/wrk.lua
+    connections: int = 64
+    fields: tuple = (("Host", "localhost"),)
+    conditional: bool = False  # asks with If-None-Match
+    weigh: str = "answers"  # large bodies are counted by their bytes: received ones, or those that the origin swallowed
+    half_rate: bool = False  # at half of what the slowest fast peer can do
+    log: bool = False
+    bare: bool = False  # no server is told to write fields of its own
+    routes: str = ""  # DreamServer's table
+    twins: tuple = ()  # (label, what is different): a second DreamServer to compare with
+    without: dict = field(default_factory=dict)  # server → why it cannot take part
+
+    @property
+    def pool(self):
+        """Connections to the origin that may be kept: enough that none is closed for want of room."""
+        return 2 * self.connections
+
+
+NO_LOG = (("dreamserver, log off", {"log": False}),)
+ONE_ROUTE = (("dreamserver, 1 route", {"routes": routes.ONE}),)
+FIXED = {"answer": "has one fixed answer for each path"}
+NO_HEADS = {"forwarder": "does not read requests, so it writes no log"}
+NO_POOL = {"forwarder": "opens a connection to the origin for each of the client's, so it is no floor here"}
+
+SCENARIOS = (
+    Scenario("proxy-1k", "proxied 1 KiB", "proxy"),
+    Scenario("proxy-1k-log", "proxied 1 KiB, access log on", "proxy", log=True, twins=NO_LOG, without=NO_HEADS),
+    Scenario("proxy-1k-bare", "proxied 1 KiB, peers add no forwarding fields", "proxy", bare=True),
+    Scenario("proxy-browser", "proxied 1 KiB, request of 12 fields", "proxy", fields=BROWSER),
+    Scenario("proxy-100k", "proxied 100 KiB", "proxy", path="/100k.txt", length=100 * KIB),
+    Scenario("proxy-10m", "proxied 10 MiB", "proxy", path="/10m.txt", length=10 * MIB, weigh="received"),
+    Scenario("proxy-upload", "proxied upload of 10 MiB", "proxy", path="/upload", length=9, mode="upload",
+             weigh="swallowed"),
+    Scenario("proxy-chunked", "proxied chunked 16 KiB", "proxy", path="/chunked", length=16 * KIB),
+    Scenario("file-1k", "file 1 KiB", "files"),
+    Scenario("file-1k-log", "file 1 KiB, access log on", "files", log=True, twins=NO_LOG, without=FIXED),
+    Scenario("file-100k", "file 100 KiB", "files", path="/100k.txt", length=100 * KIB),
+    Scenario("file-1m", "file 1 MiB", "files", path="/1m.txt", length=MIB),
+    Scenario("file-close", "file 1 KiB, a connection each", "files", fields=CLOSE),
+    Scenario("proxy-close", "proxied 1 KiB, a client connection each", "proxy", fields=CLOSE, without=NO_POOL),
+    Scenario("file-404", "404", "files", path="/missing.txt", status=404, length=0),
+    Scenario("file-304", "304", "files", status=304, length=0, conditional=True, without=FIXED),
+    Scenario("file-64", "file 1 KiB, 64 warm connections", "files", driver="pace"),
+    Scenario("file-1000", "file 1 KiB, 1,000 warm connections", "files", driver="pace", connections=1000),
+    Scenario("file-8000", "file 1 KiB, 8,000 warm connections", "files", driver="pace", connections=8000),
+    Scenario("proxy-64", "proxied 1 KiB, 64 warm connections", "proxy", driver="pace"),
+    Scenario("proxy-1000", "proxied 1 KiB, 1,000 warm connections", "proxy", driver="pace", connections=1000),
+    Scenario("proxy-8000", "proxied 1 KiB, 8,000 warm connections", "proxy", driver="pace", connections=8000),
+    Scenario("idle", "memory of an idle connection", "files", driver="idle", connections=max(MANY)),
+    Scenario("latency", "proxied 1 KiB, one connection", "proxy", connections=1),
+    Scenario("half-load", "proxied 1 KiB at half load", "proxy", driver="pace", half_rate=True),
+    Scenario("pipelined", "file 1 KiB, pipelined 16 deep", "files", mode="pipelined"),
+    Scenario("routes", "fixed response, 1,000 sites with 100,000 routes", "routes", mode="routes", path="/part-1/page",
+             length=len(routes.BODY), fields=(("Host", "site-1.example.com"),), routes=routes.MANY, twins=ONE_ROUTE),
+)
+
+
+def named(names):
+    """The scenarios of these names, in the table's order; all if there is none."""
+    return tuple(each for each in SCENARIOS if not names or each.name in names)
+
+
+def changed(scenario, differences):
+    return replace(scenario, **differences)
