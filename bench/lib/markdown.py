@@ -2,6 +2,9 @@
 from . import machine
 
 MARK = " ~"  # behind a figure that something disturbed
+CAPTION = """µs of CPU time of the server's processes, user and system, for one request; in brackets what DreamServer needs,
+divided by that. `forwarder` only passes bytes on, `answer` gives a fixed answer: the least that is possible. `~`: something
+disturbed the measurement."""
 
 
 def page(results, bars, command):
@@ -41,8 +44,7 @@ def overview(results, chosen=None):
             if chosen is None or each["name"] in chosen]
     if not rows:
         return ""
-    return "µs of the server's processes, user and system; in brackets what DreamServer needs, as a multiple of it.\n\n" + \
-        table(["", *labels], rows)
+    return f"{CAPTION}\n\n{table(['', *labels], rows)}"
 
 
 def cell(scenario, label):

@@ -21,8 +21,8 @@ def part(results, command):
         BEGIN,
         "![CPU time per request of DreamServer and others](bench/results/chart.svg)",
         markdown.overview(results, CHOSEN),
-        f"`{command}`, {machine.sentence(results.machine)}; {machine.peers_sentence(results.machine)}. "
-        "[All scenarios](bench/results/results.md), with latencies, memory and the bars that are not met; "
+        f"`{command}` on {machine.sentence(results.machine)}.\n{machine.peers_sentence(results.machine)}.\n"
+        "[All scenarios](bench/results/results.md), with latencies, memory and what is to be reached;\n"
         "[how it is measured](bench/README.md).",
         END,
     ])
