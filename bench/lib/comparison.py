@@ -68,7 +68,7 @@ class Comparison:
             self.each(contestants, Contestant.start)
             self.choose_rate(contestants)
             self.each(contestants, self.warm_up)
-            for _ in range(self.choice.rounds):
+            for _ in range(self.choice.rounds * self.scenario.more):
                 self.each(contestants, self.add_round)
             self.each(contestants, self.sum_up)
         finally:

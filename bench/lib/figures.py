@@ -3,8 +3,8 @@ from dataclasses import asdict
 from statistics import median
 
 SPREAD_MOST = 0.15  # between the cheapest and the dearest round, of the median
-FOREIGN_MOST = 0.05  # of the server's core that others had
-STEAL_MOST = 0.02  # of a core that the machine below took
+FOREIGN_MOST = 0.05  # of a core that others had, in half of the rounds
+STEAL_MOST = 0.02  # of a core that the machine below took, in half of the rounds
 
 
 def of_rounds(rounds, resident):
@@ -17,8 +17,8 @@ def of_rounds(rounds, resident):
         "p99_us": median(each.p99 for each in rounds),
         "spread": (max(totals) - min(totals)) / median(totals),
         "busy": median(each.reading.cpu.total / each.reading.seconds for each in rounds),
-        "foreign": max(each.reading.foreign for each in rounds),
-        "steal": max(each.reading.steal for each in rounds),
+        "foreign": median(each.reading.foreign for each in rounds),
+        "steal": median(each.reading.steal for each in rounds),
         "resident_bytes": resident,
         "rounds": [asdict(each) for each in rounds],
     }
@@ -38,7 +38,7 @@ def noise(figures):
     if figures["spread"] > SPREAD_MOST:
         found.append(f"rounds differ by {figures['spread']:.0%}")
     if figures["foreign"] > FOREIGN_MOST:
-        found.append(f"others had up to {figures['foreign']:.0%} of the server's core")
+        found.append(f"others had {figures['foreign']:.0%} of a core")
     if figures["steal"] > STEAL_MOST:
-        found.append(f"up to {figures['steal']:.0%} of a core was stolen")
+        found.append(f"{figures['steal']:.0%} of a core was stolen")
     return found

@@ -32,6 +32,9 @@ class Core:
     busy: float
     steal: float
 
+    def __sub__(self, other):
+        return Core(self.busy - other.busy, self.steal - other.steal)
+
 
 def tree(pid):
     """A process and its descendants."""
@@ -45,8 +48,19 @@ def cpu(pid):
 
 
 def cpu_of_one(pid):
+    user, system, _, _ = times(pid)
+    return Cpu(user, system)
+
+
+def ever_used(pid):
+    """Seconds of a process, its descendants, and those of them that are gone."""
+    return sum(sum(times(each)) for each in tree(pid))
+
+
+def times(pid):
+    """User and system seconds of a process, and those of the children that it waited for."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return Cpu(int(fields[11]) * TICK, int(fields[12]) * TICK)
+    return [int(field) * TICK for field in fields[11:15]]
 
 
 def resident(pid):

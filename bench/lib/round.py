@@ -15,8 +15,7 @@ class Round:
 
 
 def meter_of(contestant):
-    cores = contestant.stage.cores
-    return Meter(contestant.process.pid, cores.server, cores.load)
+    return Meter(contestant.process.pid, contestant.stage.cores)
 
 
 def numbers(line):

@@ -37,6 +37,7 @@ class Scenario:
     conditional: bool = False  # asks with If-None-Match
     weigh: str = "answers"  # large bodies are counted by their bytes: received ones, or those that the origin swallowed
     half_rate: bool = False  # at half of what the slowest fast peer can do
+    more: int = 1  # times as many rounds
     log: bool = False
     bare: bool = False  # no server is told to write fields of its own
     routes: str = ""  # DreamServer's table
@@ -81,7 +82,7 @@ SCENARIOS = (
     Scenario("proxy-8000", "proxied 1 KiB, 8,000 warm connections", "proxy", driver="pace", connections=8000),
     Scenario("idle", "memory of an idle connection", "files", driver="idle", connections=max(MANY)),
     Scenario("latency", "proxied 1 KiB, one connection", "proxy", connections=1),
-    Scenario("half-load", "proxied 1 KiB at half load", "proxy", driver="pace", half_rate=True),
+    Scenario("half-load", "proxied 1 KiB at half load", "proxy", driver="pace", half_rate=True, more=2),
     Scenario("pipelined", "file 1 KiB, pipelined 16 deep", "files", mode="pipelined"),
     Scenario("routes", "fixed response, 1,000 sites with 100,000 routes", "routes", mode="routes", path="/part-1/page",
              length=len(routes.BODY), fields=(("Host", "site-1.example.com"),), routes=routes.MANY, twins=ONE_ROUTE),
