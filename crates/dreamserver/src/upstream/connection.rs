@@ -250,6 +250,7 @@ impl Connection {
             Ok(()) => {
                 self.uploading = Upload::Done;
                 self.upload = Body::Empty;
+                self.outbound.rest();
             }
             Err(OutboundError::Body(error)) => return Poll::Ready(Err(error)),
             Err(OutboundError::Io(_) | OutboundError::Misuse(_)) => {
@@ -371,7 +372,6 @@ impl BodyStream for Connection {
             self.used = true;
             self.timer.clear();
             self.inbound.rest();
-            self.outbound.rest();
             let home = self.home.clone();
             home.keep(self);
         }

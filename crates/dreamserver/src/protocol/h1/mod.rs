@@ -189,6 +189,8 @@ impl Connection {
         incoming.begin_body(head.framing, &snapshot.timeouts);
         let body = match head.framing {
             Framing::None => {
+                // Whoever is read next fills the buffer that is warm in the processor's cache.
+                incoming.inbound.rest();
                 self.home.set(Some(incoming));
                 Body::Empty
             }
