@@ -1,5 +1,4 @@
 """From rounds to the figures that are shown: medians, their spread, and whether something disturbed them."""
-from dataclasses import asdict
 from statistics import median
 
 SPREAD_MOST = 0.15  # between the cheapest and the dearest round, of the median
@@ -20,7 +19,9 @@ def of_rounds(rounds, resident):
         "foreign": median(each.reading.foreign for each in rounds),
         "steal": median(each.reading.steal for each in rounds),
         "resident_bytes": resident,
-        "rounds": [asdict(each) for each in rounds],
+        "rounds": {"cpu_us": totals, "per_second": [each.per_second for each in rounds],
+                   "p50_us": [each.p50 for each in rounds], "p99_us": [each.p99 for each in rounds],
+                   "foreign": [each.reading.foreign for each in rounds]},
     }
     return figures | {"noise": noise(figures)}
 

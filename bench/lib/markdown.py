@@ -112,7 +112,8 @@ def noise_section(results):
     noise = results.noise()
     if not noise:
         return []
-    lines = "\n".join(f"* {title}, {server}: {doubt}" for title, server, doubt in noise)
+    lines = "\n".join(f"* {title}: " + "; ".join(f"{server} ({', '.join(doubts)})" for server, doubts in servers.items())
+                      for title, servers in noise.items())
     return ["## Noise", f"The figures marked `{MARK.strip()}` are doubtful; a quiet machine gives better ones.", lines]
 
 

@@ -1,5 +1,8 @@
 """All figures of a run, as they are stored: `results.json` is the source, table and chart are drawn from it."""
 import json
+import re
+
+LIST = re.compile(r"\[([^][{}]*)\]")  # of plain values
 
 
 class Results:
@@ -32,8 +35,10 @@ class Results:
         return [(each["title"], server, reason) for each in self.scenarios for server, reason in each["failed"].items()]
 
     def noise(self):
-        return [(each["title"], server, doubt) for each in self.scenarios for server, figures in each["servers"].items()
-                for doubt in figures.get("noise", ())]
+        """By scenario and server, what disturbed them."""
+        found = {each["title"]: {server: doubts for server, figures in each["servers"].items()
+                                 if (doubts := figures.get("noise"))} for each in self.scenarios}
+        return {title: servers for title, servers in found.items() if servers}
 
     def labels(self):
         """Everybody who has a figure, ours first, twins of single scenarios not."""
@@ -44,7 +49,11 @@ class Results:
 
     def write(self, path, bars):
         whole = {"machine": self.machine, "options": self.options, "bars": bars, "scenarios": self.scenarios}
-        path.write_text(json.dumps(rounded(whole), indent=1) + "\n")
+        path.write_text(LIST.sub(on_one_line, json.dumps(rounded(whole), indent=1, ensure_ascii=False)) + "\n")
+
+
+def on_one_line(found):
+    return "[" + " ".join(found[1].split()) + "]"
 
 
 def rounded(value):
