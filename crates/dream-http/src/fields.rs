@@ -173,9 +173,7 @@ impl Fields {
     pub fn remove_all(&mut self, names: NameSet) {
         if self.names.may_meet(names) {
             for line in &mut self.lines {
-                if names.has(line.name) {
-                    line.removed = true;
-                }
+                line.removed |= names.has(line.name);
             }
         }
     }
@@ -197,10 +195,8 @@ impl Fields {
         let Fields { bytes, lines, .. } = self;
         let mut any = false;
         for line in lines.iter_mut().filter(|line| !line.removed) {
-            if unwanted(field_of(bytes, line)) {
-                line.removed = true;
-                any = true;
-            }
+            line.removed = unwanted(field_of(bytes, line));
+            any |= line.removed;
         }
         any
     }
@@ -229,9 +225,7 @@ impl Fields {
         self.append(name, value)?;
         let kept = self.lines.len() - 1;
         for line in &mut self.lines[..kept] {
-            if line.name == name {
-                line.removed = true;
-            }
+            line.removed |= line.name == name;
         }
         Ok(())
     }

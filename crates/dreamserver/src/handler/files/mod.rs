@@ -26,6 +26,7 @@ use std::time::Instant;
 
 use crate::error::page;
 use crate::exchange::{Body, Request, Response};
+use crate::spare;
 use conditional::{Verdict, evaluate, single};
 use describe::put;
 use find::{Content, Found, KEY_PREFIX, Missing, remembered};
@@ -121,7 +122,7 @@ impl Files {
     }
 
     async fn read(&self, store: &Store, request: &Request, path: &[u8], now: Instant) -> Response {
-        let mut key = store.take_scratch();
+        let mut key = spare::buffer();
         let named = self.write_key(path, &mut key);
         let known = match &named {
             Ok(()) if !lacks_slash(request, path) => remembered(store, &key, now),
@@ -132,7 +133,7 @@ impl Files {
             // Boxed, as it is rare and large: the memory of a connection is that of its largest wait.
             None => Box::pin(self.look_up(store, request, path, named.map(|()| &*key), now)).await,
         };
-        store.put_scratch(key);
+        spare::keep_buffer(key);
         response
     }
 

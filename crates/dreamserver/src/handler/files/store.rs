@@ -25,7 +25,6 @@ pub struct Store {
     /// Files that are too large to be kept.
     pub(super) open: OpenFiles,
     roots: RefCell<HashMap<u64, Arc<Root>, RandomState>>,
-    scratch: Cell<Vec<u8>>,
 }
 
 #[derive(Default)]
@@ -64,7 +63,6 @@ impl Store {
             files: RefCell::default(),
             open: OpenFiles::default(),
             roots: RefCell::default(),
-            scratch: Cell::default(),
         }
     }
 
@@ -128,18 +126,6 @@ impl Store {
             roots.retain(|_, old| is_fresh(old.opened, root.opened));
         }
         roots.insert(id, Arc::clone(root));
-    }
-
-    /// Lends a buffer for a key, so that looking up needs no memory of its own.
-    pub(super) fn take_scratch(&self) -> Vec<u8> {
-        let mut scratch = self.scratch.take();
-        scratch.clear();
-        scratch
-    }
-
-    /// Takes the buffer back.
-    pub(super) fn put_scratch(&self, scratch: Vec<u8>) {
-        self.scratch.set(scratch);
     }
 }
 

@@ -6,9 +6,9 @@
 use super::forward::append;
 use crate::digits::address;
 use crate::exchange::{Peer, Request};
+use crate::spare;
 use dream_http::{Fields, Name};
 use ipnet::IpNet;
-use std::cell::RefCell;
 use std::net::IpAddr;
 
 /// The client's address: the peer's, or what a chain of trusted peers says, read from right to left up
@@ -78,14 +78,13 @@ fn introduce(request: &mut Request) {
         .get_or_init(|| Box::new(introduction(&peer)));
     let ip = introduction.get(Name::XRealIp).unwrap_or_default();
     request.head.fields.extend(introduction);
-    SCRATCH.with_borrow_mut(|Scratch { host, forwarded }| {
-        host.clear();
-        host.extend_from_slice(request.head.host());
-        forwarded.clear();
-        write_element(peer.ip(), ip, forwarded);
-        write_parameters(peer.scheme.as_str().as_bytes(), host, forwarded);
-        append_host(&mut request.head.fields, host, forwarded);
-    });
+    let (mut host, mut forwarded) = (spare::buffer(), spare::buffer());
+    host.extend_from_slice(request.head.host());
+    write_element(peer.ip(), ip, &mut forwarded);
+    write_parameters(peer.scheme.as_str().as_bytes(), &host, &mut forwarded);
+    append_host(&mut request.head.fields, &host, &forwarded);
+    spare::keep_buffer(host);
+    spare::keep_buffer(forwarded);
 }
 
 fn introduction(peer: &Peer) -> Fields {
@@ -169,17 +168,6 @@ fn write_parameters(proto: &[u8], host: &[u8], out: &mut Vec<u8>) {
 /// Does a field with this unknown name belong to the family by its looks?
 pub(super) fn is_forwarding(name: &[u8]) -> bool {
     starts_with(name, b"x-forwarded-")
-}
-
-thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::default();
-}
-
-/// Values on their way into a head, in memory that is used again for the next request.
-#[derive(Default)]
-struct Scratch {
-    host: Vec<u8>,
-    forwarded: Vec<u8>,
 }
 
 /// What a trusted peer tells of the request it got.
