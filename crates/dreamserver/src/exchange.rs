@@ -271,6 +271,9 @@ pub trait BodyStream {
         cx: &mut Context<'_>,
     ) -> Poll<Result<usize, BodyError>>;
 
+    /// Nobody will ask for more for a while.
+    fn pause(&self);
+
     /// The trailers, once the end was seen.
     fn trailers(&self) -> Option<&Fields>;
 
@@ -336,6 +339,13 @@ impl BodyHandle {
         match &mut self.0 {
             Some(stream) => stream.poll_splice(pipe, cx),
             None => Poll::Ready(Ok(0)),
+        }
+    }
+
+    /// See [`BodyStream::pause`].
+    pub fn pause(&self) {
+        if let Some(stream) = &self.0 {
+            stream.pause();
         }
     }
 

@@ -260,6 +260,9 @@ impl Outbound {
         while let Some(pipe) = self.pipe.as_mut().filter(|pipe| pipe.held() > 0) {
             let more = body.spliceable() > 0;
             let sent = stream.poll_drain(pipe, more, cx);
+            if sent.is_pending() && more {
+                body.pause();
+            }
             self.body_sent += ready!(self.note(sent))? as u64;
         }
         Poll::Ready(Ok(()))

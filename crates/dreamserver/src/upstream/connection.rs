@@ -360,6 +360,10 @@ impl BodyStream for Connection {
         self.in_time(polled, cx)
     }
 
+    fn pause(&self) {
+        self.stream.pause();
+    }
+
     fn trailers(&self) -> Option<&Fields> {
         self.inbound.trailers()
     }

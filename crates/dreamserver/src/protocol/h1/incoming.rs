@@ -117,6 +117,10 @@ impl BodyStream for Incoming {
         Poll::Ready(Ok(count))
     }
 
+    fn pause(&self) {
+        self.stream.pause();
+    }
+
     fn trailers(&self) -> Option<&Fields> {
         self.inbound.trailers()
     }

@@ -3,20 +3,26 @@
 //! The runtime's own socket types ask the kernel once more after every short read and cannot be shared by a reading
 //! and a writing side; this one does neither, and one type serves both address families.
 
+mod raw;
+
+pub use raw::watch;
+
 use crate::pipe::Pipe;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll, ready};
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
 /// A connected, non-blocking socket.
 #[derive(Debug)]
 pub struct Stream {
     fd: AsyncFd<OwnedFd>,
+    paused: Cell<bool>,
 }
 
 impl Stream {
@@ -26,7 +32,8 @@ impl Stream {
     /// What the runtime says if it cannot watch another socket.
     pub fn new(socket: OwnedFd) -> io::Result<Stream> {
         let fd = watch(socket, Interest::READABLE | Interest::WRITABLE)?;
-        Ok(Stream { fd })
+        let paused = Cell::new(false);
+        Ok(Stream { fd, paused })
     }
 
     /// Reads what is there, waiting if there is nothing; 0 is the end.
@@ -46,7 +53,7 @@ impl Stream {
         buffer: impl FnOnce() -> &'a mut [u8],
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        let mut guard = ready!(self.fd.poll_read_ready(cx))?;
+        let mut guard = ready!(self.poll_readable(cx))?;
         let buffer = buffer();
         loop {
             match rustix::net::recv(&self.fd, &mut *buffer, RecvFlags::empty()) {
@@ -59,7 +66,7 @@ impl Stream {
                 }
                 Err(Errno::AGAIN) => {
                     guard.clear_ready();
-                    guard = ready!(self.fd.poll_read_ready(cx))?;
+                    guard = ready!(self.poll_readable(cx))?;
                 }
                 Err(Errno::INTR) => {}
                 Err(error) => return Poll::Ready(Err(error.into())),
@@ -105,7 +112,7 @@ impl Stream {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         loop {
-            let mut guard = ready!(self.fd.poll_read_ready(cx))?;
+            let mut guard = ready!(self.poll_readable(cx))?;
             match pipe.fill(self.fd.as_fd(), most) {
                 Ok(count) => return Poll::Ready(Ok(count)),
                 Err(Errno::AGAIN) => guard.clear_ready(),
@@ -131,7 +138,7 @@ impl Stream {
     /// Is something to be read, or the other side's end? The kernel is asked only where the runtime does not know better.
     pub fn is_readable(&self) -> bool {
         let mut cx = Context::from_waker(std::task::Waker::noop());
-        match self.fd.poll_read_ready(&mut cx) {
+        match self.poll_readable(&mut cx) {
             Poll::Pending => false,
             // What was there may have been taken without a look at what is behind it.
             Poll::Ready(Ok(mut guard)) if !self.has_input() => {
@@ -156,7 +163,7 @@ impl Stream {
     /// not that: then this waits for ever.
     pub fn poll_reset(&self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            let Ok(mut guard) = ready!(self.fd.poll_read_ready(cx)) else {
+            let Ok(mut guard) = ready!(self.poll_readable(cx)) else {
                 return Poll::Ready(());
             };
             let mut byte = [0];
@@ -190,6 +197,32 @@ impl Stream {
         let _ = rustix::net::shutdown(&self.fd, how);
     }
 
+    /// Nobody will read for a while: until the next read, the kernel need not wake us for every packet that comes in.
+    #[cfg(target_os = "linux")]
+    pub fn pause(&self) {
+        if !self.paused.replace(true) {
+            // More than half of what the kernel wants to hold would make it hold more.
+            let held = rustix::net::sockopt::socket_recv_buffer_size(&self.fd).unwrap_or(0);
+            raw::report_readable_from(self.as_fd(), i32::try_from(held / 2).unwrap_or(i32::MAX));
+        }
+    }
+
+    /// Elsewhere the kernel is not told.
+    #[cfg(not(target_os = "linux"))]
+    pub fn pause(&self) {}
+
+    /// Every read asks this first, which is why [`Stream::pause`] cannot outlast it.
+    fn poll_readable(
+        &self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<AsyncFdReadyGuard<'_, OwnedFd>>> {
+        #[cfg(target_os = "linux")]
+        if self.paused.replace(false) {
+            raw::report_readable_from(self.as_fd(), 1);
+        }
+        self.fd.poll_read_ready(cx)
+    }
+
     /// Writes at once, and waits for readiness only when the kernel says so: a fresh connection is
     /// writable before the runtime knows.
     fn poll_write_with(
@@ -209,21 +242,6 @@ impl Stream {
             ready!(self.fd.poll_write_ready(cx))?.retain_ready();
         }
     }
-}
-
-/// Has the runtime watch a socket. The only place of `unsafe` in the server.
-///
-/// # Errors
-/// What the runtime says if it cannot watch another socket.
-#[allow(
-    unsafe_code,
-    reason = "the runtime has no safe way to watch a socket that it did not make"
-)]
-pub fn watch(socket: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
-    // SAFETY: an `OwnedFd` names the same open file description for as long as it lives, the
-    // `AsyncFd` owns it from here on, and nothing takes it out again.
-    let watched = unsafe { AsyncFd::register_with_interest(socket, interest) };
-    watched.map_err(io::Error::from)
 }
 
 impl AsFd for Stream {
