@@ -184,7 +184,20 @@ pub async fn serve(core: &Core, snapshot: &Snapshot, request: &mut Request) -> R
         }
         Ok(()) => match find(snapshot, request) {
             Err(answer) => *answer,
-            Ok(route) => walk(core, snapshot, route, request).await,
+            Ok(route) => {
+                let (walked, early) = walk_in(&route.chain, request);
+                let mut response = match early {
+                    Some(early) => *early,
+                    None => {
+                        let handler = &route.handler;
+                        handler
+                            .answer(&core.state, &snapshot.trusted, request, route.strip)
+                            .await
+                    }
+                };
+                walk_out(walked, request, &mut response);
+                response
+            }
         },
     };
     sign(request, &mut response);
@@ -301,33 +314,24 @@ fn find<'a>(snapshot: &'a Snapshot, request: &Request) -> Result<&'a Route, Box<
     found.map_err(Box::new)
 }
 
-/// Station 5: in through the chain, and out through as much of it as was walked.
-async fn walk(core: &Core, snapshot: &Snapshot, route: &Route, request: &mut Request) -> Response {
-    let mut walked = 0;
-    let mut early = None;
-    for middleware in &route.chain {
-        walked += 1;
-        match middleware.on_request(request) {
-            Flow::Continue => {}
-            Flow::Answer(response) => {
-                early = Some(*response);
-                break;
-            }
+/// Station 5: in through the chain, until one of it answers; tells how much of it was walked.
+fn walk_in<'a>(
+    chain: &'a [Middleware],
+    request: &mut Request,
+) -> (&'a [Middleware], Option<Box<Response>>) {
+    for (place, middleware) in chain.iter().enumerate() {
+        if let Flow::Answer(response) = middleware.on_request(request) {
+            return (&chain[..=place], Some(response));
         }
     }
-    let mut response = match early {
-        Some(response) => response,
-        None => {
-            let handler = &route.handler;
-            handler
-                .answer(&core.state, &snapshot.trusted, request, route.strip)
-                .await
-        }
-    };
-    for middleware in route.chain[..walked].iter().rev() {
-        middleware.on_response(request, &mut response);
+    (chain, None)
+}
+
+/// And out through as much of the chain as was walked.
+fn walk_out(walked: &[Middleware], request: &Request, response: &mut Response) {
+    for middleware in walked.iter().rev() {
+        middleware.on_response(request, response);
     }
-    response
 }
 
 /// Station 6: the request's name on every response, ours on those that are ours.

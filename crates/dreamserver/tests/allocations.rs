@@ -192,7 +192,7 @@ impl Server {
         let counted = allocation_counter::measure(|| {
             self.runtime.block_on(async {
                 let stream = Stream::new(socket.into()).unwrap();
-                serve_connection(self.core.clone(), stream, Peer::local()).await;
+                serve_connection(self.core.clone(), stream, Peer::local(), ()).await;
             });
         });
         counted.count_total

@@ -24,6 +24,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::task::spawn_local;
 
 /// Connections taken in one go before the others on this core have their turn.
 const BATCH: usize = 64;
@@ -192,13 +193,10 @@ fn serve(core: &Rc<Core>, accepted: Accepted) {
     };
     let core = core.clone();
     let active = core.drain.enter();
-    tokio::task::spawn_local(async move {
-        let _active = active;
-        match permit {
-            Some(_permit) => serve_connection(core, stream, peer).await,
-            None => refuse_crowd(core, stream, peer).await,
-        }
-    });
+    match permit {
+        Some(permit) => spawn_local(serve_connection(core, stream, peer, (active, permit))),
+        None => spawn_local(refuse_crowd(core, stream, peer, active)),
+    };
 }
 
 #[cfg(target_os = "linux")]

@@ -30,17 +30,27 @@ const DRAIN_GRACE: Duration = Duration::from_secs(1);
 /// The status in the log of a request whose client went away before the answer (nginx's number).
 const CLIENT_GONE: u16 = 499;
 
-/// Serves a connection until it ends.
-pub async fn serve_connection(core: Rc<Core>, stream: Stream, peer: Peer) {
+/// Serves a connection until it ends, and drops `held` then.
+// Not an `async fn`: that holds its arguments, and each future in it that is not made here, twice for as long as it lives.
+pub fn serve_connection(
+    core: Rc<Core>,
+    stream: Stream,
+    peer: Peer,
+    held: impl Sized,
+) -> impl Future<Output = ()> {
     let mut connection = Connection::new(core, stream, peer);
-    while let Next::Request = connection.exchange().await {}
+    async move {
+        while let Next::Request = connection.exchange().await {}
+        drop(held);
+    }
 }
 
-/// Turns a connection away whose client has too many already.
-pub async fn refuse_crowd(core: Rc<Core>, stream: Stream, peer: Peer) {
+/// Turns a connection away whose client has too many already, and drops `held` then.
+pub async fn refuse_crowd(core: Rc<Core>, stream: Stream, peer: Peer, held: impl Sized) {
     let mut connection = Connection::new(core, stream, peer);
     let snapshot = connection.core.snapshot();
     connection.refuse(&snapshot, Refusal::Crowd).await;
+    drop(held);
 }
 
 /// What to do after an exchange.
@@ -117,8 +127,10 @@ impl Connection {
         let snapshot = self.core.snapshot();
         match self.receive(&mut incoming, &snapshot).await {
             Ok(received) => {
-                let request = self.request(incoming, &snapshot, received);
-                self.answer(&snapshot, request).await
+                let mut request = self.request(incoming, &snapshot, received);
+                let next = self.answer(&snapshot, &mut request).await;
+                spare::keep_request_head(request.head);
+                next
             }
             Err(refusal) => {
                 self.home.set(Some(incoming));
@@ -208,12 +220,12 @@ impl Connection {
     }
 
     /// Serves the request, sends the response, writes the log.
-    async fn answer(&mut self, snapshot: &Snapshot, mut request: Request) -> Next {
-        let client = client(snapshot, &request);
-        let Some(mut response) = self.serve(snapshot, &mut request).await else {
+    async fn answer(&mut self, snapshot: &Snapshot, request: &mut Request) -> Next {
+        let client = client(snapshot, request);
+        let Some(mut response) = self.serve(snapshot, request).await else {
             self.log(
                 client,
-                &request,
+                request,
                 &Response::new(CLIENT_GONE),
                 Some("the client went away"),
             );
@@ -222,19 +234,18 @@ impl Connection {
         // Nobody reads on what no endpoint has taken.
         request.body = Body::Empty;
         let finished = self.discard_request().unwrap_or_else(|reject| {
-            response = error::page(reject.status(), &request, &reject.to_string());
+            response = error::page(reject.status(), request, &reject.to_string());
             false
         });
-        let plan = self.plan(&request, &mut response, finished);
+        let plan = self.plan(request, &mut response, finished);
         let sent = self.send(snapshot, &mut response, &plan).await;
         if let (Ok(()), Body::Tunnel(_)) = (&sent, &response.body) {
             return Box::pin(self.tunnel(client, request, response)).await;
         }
         let error = sent.as_ref().err().map(ToString::to_string);
         response.body = Body::Empty;
-        self.log(client, &request, &response, error.as_deref());
+        self.log(client, request, &response, error.as_deref());
         spare::keep_response_head(response.head);
-        spare::keep_request_head(request.head);
         match error {
             None if !plan.close => self.next(snapshot).await,
             _ => self.close(snapshot, &plan, error.is_some()).await,
@@ -385,7 +396,7 @@ impl Connection {
     async fn tunnel(
         &mut self,
         client: std::net::IpAddr,
-        mut request: Request,
+        request: &mut Request,
         mut response: Response,
     ) -> Next {
         request.body = Body::Empty;
@@ -399,7 +410,7 @@ impl Connection {
             self.core.log(|| Record {
                 bytes: passed.to_client,
                 received: passed.to_endpoint,
-                ..record(client, &request, &response, None)
+                ..record(client, request, &response, None)
             });
         }
         Next::Close
