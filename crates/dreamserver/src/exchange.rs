@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use dream_http::{Fields, RequestHead, ResponseHead};
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::fmt;
 use std::fs::File;
 use std::io;
@@ -221,10 +221,28 @@ impl From<Vec<u8>> for Body {
     }
 }
 
+/// A file that several exchanges may send from, as it is read by position.
+pub struct SharedFile {
+    /// The file.
+    pub file: File,
+    /// Up to this byte it was in memory when it was sent last. It was opened a moment ago, so it still is.
+    pub in_memory: Cell<u64>,
+}
+
+impl SharedFile {
+    /// A file of which nobody knows yet whether it is in memory.
+    pub fn new(file: File) -> Rc<SharedFile> {
+        Rc::new(SharedFile {
+            file,
+            in_memory: Cell::new(0),
+        })
+    }
+}
+
 /// A part of an open file.
 pub struct FileBody {
-    /// The file; read by position, so that it may be shared.
-    pub file: Rc<File>,
+    /// The file.
+    pub shared: Rc<SharedFile>,
     /// The first byte to send.
     pub offset: u64,
     /// How many bytes to send.

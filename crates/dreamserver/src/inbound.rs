@@ -77,7 +77,11 @@ impl Inbound {
         }
         // Memory is taken when there is something to put into it: idle connections have none.
         let room = self.room(limit);
-        let count = ready!(stream.poll_read_into(room, cx))?;
+        let read = stream.poll_read_into(room, cx);
+        if read.is_pending() {
+            self.rest();
+        }
+        let count = ready!(read)?;
         self.unread.end += count;
         self.ended = count == 0;
         Poll::Ready(Ok(count > 0))

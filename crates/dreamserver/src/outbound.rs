@@ -2,7 +2,7 @@
 //!
 //! A head and the first piece of its body leave in one system call; only small pieces are copied for that.
 
-use crate::exchange::{Body, BodyError, BodyHandle, FileBody};
+use crate::exchange::{Body, BodyError, BodyHandle, FileBody, SharedFile};
 use crate::pipe::Pipe;
 use crate::spare;
 use crate::stream::Stream;
@@ -366,7 +366,7 @@ impl Outbound {
         ready!(self.poll_flush(stream, body.len > 0, cx)).map_err(OutboundError::Io)?;
         while body.len > 0 {
             let count = ready!(self.poll_warm(body, cx));
-            let sent = stream.poll_sendfile(body.file.as_fd(), body.offset, count, cx);
+            let sent = stream.poll_sendfile(body.shared.file.as_fd(), body.offset, count, cx);
             let sent = ready!(self.note(sent)).map_err(OutboundError::Io)?;
             if sent == 0 {
                 // The file became shorter: what was announced can no longer be sent.
@@ -391,8 +391,8 @@ impl Outbound {
         }
         if body.offset >= self.warm_until {
             let window = body.len.min(WINDOW);
-            if !is_in_memory(&body.file, body.offset, window) {
-                self.warming = warm(&body.file, body.offset, window);
+            if !is_in_memory(&body.shared, body.offset, window) {
+                self.warming = warm(&body.shared.file, body.offset, window);
                 if self.warming.is_some() {
                     return self.poll_warm(body, cx);
                 }
@@ -421,9 +421,22 @@ impl Outbound {
     }
 }
 
+/// Is this window in memory, as far as one can know?
+fn is_in_memory(shared: &SharedFile, offset: u64, len: u64) -> bool {
+    let (known, end) = (&shared.in_memory, offset + len);
+    if end <= known.get() {
+        return true;
+    }
+    let is_there = has_ends_in_memory(&shared.file, offset, len);
+    if is_there && offset <= known.get() {
+        known.set(end);
+    }
+    is_there
+}
+
 /// Are the first and the last byte of the window in memory? The kernel reads ahead in between.
 #[cfg(target_os = "linux")]
-fn is_in_memory(file: &File, offset: u64, len: u64) -> bool {
+fn has_ends_in_memory(file: &File, offset: u64, len: u64) -> bool {
     use rustix::io::{Errno, ReadWriteFlags, preadv2};
     let there = |at: u64| {
         let mut byte = [0];
@@ -436,7 +449,7 @@ fn is_in_memory(file: &File, offset: u64, len: u64) -> bool {
 
 /// Elsewhere there is no way to ask.
 #[cfg(not(target_os = "linux"))]
-fn is_in_memory(_: &File, _: u64, _: u64) -> bool {
+fn has_ends_in_memory(_: &File, _: u64, _: u64) -> bool {
     true
 }
 

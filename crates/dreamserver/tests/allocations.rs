@@ -191,7 +191,7 @@ impl Server {
         socket.set_nonblocking(true).unwrap();
         let counted = allocation_counter::measure(|| {
             self.runtime.block_on(async {
-                let stream = Stream::new(socket.into()).unwrap();
+                let stream = Stream::new(socket.into());
                 serve_connection(self.core.clone(), stream, Peer::local(), ()).await;
             });
         });

@@ -9,7 +9,7 @@ pub use gate::{Gate, Permit};
 use crate::exchange::{Peer, Scheme};
 use crate::protocol::h1::{refuse_crowd, serve_connection};
 use crate::serve::Core;
-use crate::stream::{Stream, watch};
+use crate::stream::{Stream, Watched, watch};
 use crate::time::{TICK, Timer};
 use rustix::io::Errno;
 use std::cell::Cell;
@@ -21,7 +21,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::task::spawn_local;
@@ -85,7 +84,7 @@ pub async fn run(
 ) -> io::Result<()> {
     let _active = core.drain.enter();
     let mut listener = Listener {
-        socket: watch(bound.socket, Interest::READABLE)?,
+        socket: watch(Rc::new(bound.socket), Interest::READABLE)?,
         local: bound.address,
         pause: Timer::new(&core.clock),
         core,
@@ -103,7 +102,7 @@ pub async fn run(
 }
 
 struct Listener {
-    socket: AsyncFd<OwnedFd>,
+    socket: Watched,
     local: SocketAddr,
     pause: Timer,
     core: Rc<Core>,
@@ -188,9 +187,7 @@ fn serve(core: &Rc<Core>, accepted: Accepted) {
         peer,
         permit,
     } = accepted;
-    let Ok(stream) = Stream::new(socket) else {
-        return;
-    };
+    let stream = Stream::new(socket);
     let core = core.clone();
     let active = core.drain.enter();
     match permit {
@@ -200,14 +197,14 @@ fn serve(core: &Rc<Core>, accepted: Accepted) {
 }
 
 #[cfg(target_os = "linux")]
-fn accept(listener: &AsyncFd<OwnedFd>) -> rustix::io::Result<(OwnedFd, SocketAddr)> {
+fn accept(listener: &Watched) -> rustix::io::Result<(OwnedFd, SocketAddr)> {
     let flags = rustix::net::SocketFlags::NONBLOCK | rustix::net::SocketFlags::CLOEXEC;
     let (socket, remote) = rustix::net::acceptfrom_with(listener, flags)?;
     Ok((socket, socket_address(remote)?))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn accept(listener: &AsyncFd<OwnedFd>) -> rustix::io::Result<(OwnedFd, SocketAddr)> {
+fn accept(listener: &Watched) -> rustix::io::Result<(OwnedFd, SocketAddr)> {
     let (socket, remote) = rustix::net::acceptfrom(listener)?;
     rustix::io::ioctl_fionbio(&socket, true)?;
     rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;

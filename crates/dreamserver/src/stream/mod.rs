@@ -2,38 +2,43 @@
 //!
 //! The runtime's own socket types ask the kernel once more after every short read and cannot be shared by a reading
 //! and a writing side; this one does neither, and one type serves both address families.
+//!
+//! The runtime watches a socket only once something has to be waited for: a connection whose request came with it, and
+//! which ends with the answer, costs no system call for that.
 
 mod raw;
 
-pub use raw::watch;
+pub use raw::{Watched, watch};
 
 use crate::pipe::Pipe;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use tokio::io::Interest;
-use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
+use tokio::io::unix::AsyncFdReadyGuard;
 
 /// A connected, non-blocking socket.
 #[derive(Debug)]
 pub struct Stream {
-    fd: AsyncFd<OwnedFd>,
+    socket: Rc<OwnedFd>,
+    /// The socket again, once it is watched.
+    watched: OnceCell<Watched>,
     paused: Cell<bool>,
 }
 
 impl Stream {
     /// Takes charge of a connected socket, which must be non-blocking.
-    ///
-    /// # Errors
-    /// What the runtime says if it cannot watch another socket.
-    pub fn new(socket: OwnedFd) -> io::Result<Stream> {
-        let fd = watch(socket, Interest::READABLE | Interest::WRITABLE)?;
-        let paused = Cell::new(false);
-        Ok(Stream { fd, paused })
+    pub fn new(socket: OwnedFd) -> Stream {
+        Stream {
+            socket: Rc::new(socket),
+            watched: OnceCell::new(),
+            paused: Cell::new(false),
+        }
     }
 
     /// Reads what is there, waiting if there is nothing; 0 is the end.
@@ -53,20 +58,29 @@ impl Stream {
         buffer: impl FnOnce() -> &'a mut [u8],
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        let mut guard = ready!(self.poll_readable(cx))?;
+        // What came with a fresh connection is there before anybody watches it.
+        let mut guard = match self.watched.get() {
+            Some(_) => Some(ready!(self.poll_readable(cx))?),
+            None => None,
+        };
         let buffer = buffer();
         loop {
-            match rustix::net::recv(&self.fd, &mut *buffer, RecvFlags::empty()) {
+            match rustix::net::recv(&self.socket, &mut *buffer, RecvFlags::empty()) {
                 Ok((count, _)) => {
                     // A short read emptied the socket: the next one waits instead of asking again.
-                    if count > 0 && count < buffer.len() {
+                    if let Some(guard) = guard
+                        .as_mut()
+                        .filter(|_| (1..buffer.len()).contains(&count))
+                    {
                         guard.clear_ready();
                     }
                     return Poll::Ready(Ok(count));
                 }
                 Err(Errno::AGAIN) => {
-                    guard.clear_ready();
-                    guard = ready!(self.poll_readable(cx))?;
+                    if let Some(guard) = &mut guard {
+                        guard.clear_ready();
+                    }
+                    guard = Some(ready!(self.poll_readable(cx))?);
                 }
                 Err(Errno::INTR) => {}
                 Err(error) => return Poll::Ready(Err(error.into())),
@@ -113,7 +127,7 @@ impl Stream {
     ) -> Poll<io::Result<usize>> {
         loop {
             let mut guard = ready!(self.poll_readable(cx))?;
-            match pipe.fill(self.fd.as_fd(), most) {
+            match pipe.fill(self.socket.as_fd(), most) {
                 Ok(count) => return Poll::Ready(Ok(count)),
                 Err(Errno::AGAIN) => guard.clear_ready(),
                 Err(Errno::INTR) => {}
@@ -137,6 +151,9 @@ impl Stream {
 
     /// Is something to be read, or the other side's end? The kernel is asked only where the runtime does not know better.
     pub fn is_readable(&self) -> bool {
+        if self.watched.get().is_none() {
+            return self.has_input();
+        }
         let mut cx = Context::from_waker(std::task::Waker::noop());
         match self.poll_readable(&mut cx) {
             Poll::Pending => false,
@@ -154,7 +171,7 @@ impl Stream {
         let mut byte = [0];
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
         !matches!(
-            rustix::net::recv(&self.fd, &mut byte, flags),
+            rustix::net::recv(&self.socket, &mut byte, flags),
             Err(Errno::AGAIN | Errno::INTR)
         )
     }
@@ -167,7 +184,7 @@ impl Stream {
                 return Poll::Ready(());
             };
             let mut byte = [0];
-            match rustix::net::recv(&self.fd, &mut byte, RecvFlags::PEEK) {
+            match rustix::net::recv(&self.socket, &mut byte, RecvFlags::PEEK) {
                 Err(Errno::AGAIN) => guard.clear_ready(),
                 Err(Errno::INTR) => {}
                 Err(_) => return Poll::Ready(()),
@@ -181,8 +198,8 @@ impl Stream {
     /// # Errors
     /// What the runtime says.
     pub fn poll_connected(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.fd.poll_write_ready(cx))?.retain_ready();
-        let failure = rustix::net::sockopt::socket_error(&self.fd)?;
+        ready!(self.watched()?.poll_write_ready(cx))?.retain_ready();
+        let failure = rustix::net::sockopt::socket_error(&self.socket)?;
         Poll::Ready(failure.map_err(io::Error::from))
     }
 
@@ -194,7 +211,7 @@ impl Stream {
             Shutdown::Both => rustix::net::Shutdown::Both,
         };
         // A socket that is gone already needs no goodbye.
-        let _ = rustix::net::shutdown(&self.fd, how);
+        let _ = rustix::net::shutdown(&self.socket, how);
     }
 
     /// Nobody will read for a while: until the next read, the kernel need not wake us for every packet that comes in.
@@ -202,7 +219,7 @@ impl Stream {
     pub fn pause(&self) {
         if !self.paused.replace(true) {
             // More than half of what the kernel wants to hold would make it hold more.
-            let held = rustix::net::sockopt::socket_recv_buffer_size(&self.fd).unwrap_or(0);
+            let held = rustix::net::sockopt::socket_recv_buffer_size(&self.socket).unwrap_or(0);
             raw::report_readable_from(self.as_fd(), i32::try_from(held / 2).unwrap_or(i32::MAX));
         }
     }
@@ -215,12 +232,22 @@ impl Stream {
     fn poll_readable(
         &self,
         cx: &mut Context<'_>,
-    ) -> Poll<io::Result<AsyncFdReadyGuard<'_, OwnedFd>>> {
+    ) -> Poll<io::Result<AsyncFdReadyGuard<'_, Rc<OwnedFd>>>> {
         #[cfg(target_os = "linux")]
         if self.paused.replace(false) {
             raw::report_readable_from(self.as_fd(), 1);
         }
-        self.fd.poll_read_ready(cx)
+        self.watched()?.poll_read_ready(cx)
+    }
+
+    /// The socket, which the runtime watches from now on.
+    fn watched(&self) -> io::Result<&Watched> {
+        if let Some(watched) = self.watched.get() {
+            return Ok(watched);
+        }
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let watched = watch(self.socket.clone(), interest)?;
+        Ok(self.watched.get_or_init(|| watched))
     }
 
     /// Writes at once, and waits for readiness only when the kernel says so: a fresh connection is
@@ -231,22 +258,22 @@ impl Stream {
         mut write: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
-            match write(self.fd.as_fd()) {
+            match write(self.socket.as_fd()) {
                 Ok(count) => return Poll::Ready(Ok(count)),
                 Err(Errno::INTR) => continue,
                 Err(Errno::AGAIN) => {}
                 Err(error) => return Poll::Ready(Err(error.into())),
             }
             // What the runtime knew was true before. Now the kernel tells when there is room for more than a little.
-            ready!(self.fd.poll_write_ready(cx))?.clear_ready();
-            ready!(self.fd.poll_write_ready(cx))?.retain_ready();
+            ready!(self.watched()?.poll_write_ready(cx))?.clear_ready();
+            ready!(self.watched()?.poll_write_ready(cx))?.retain_ready();
         }
     }
 }
 
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        self.socket.as_fd()
     }
 }
 
@@ -293,4 +320,27 @@ fn sendfile(
     let wanted = count.min(buffer.len());
     let read = rustix::io::pread(file, &mut buffer[..wanted], offset)?;
     rustix::net::send(socket, &buffer[..read], NO_SIGNAL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+    use std::task::Waker;
+
+    #[test]
+    fn what_is_there_is_read_and_answered_without_being_watched() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        theirs.write_all(b"hello").unwrap();
+        let stream = Stream::new(ours.into());
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut buffer = [0; 8];
+        let read = stream.poll_read(&mut buffer, &mut cx);
+        assert!(matches!(read, Poll::Ready(Ok(5))), "{read:?}");
+        let written = stream.poll_write(&[IoSlice::new(b"bye")], false, &mut cx);
+        assert!(matches!(written, Poll::Ready(Ok(3))), "{written:?}");
+        assert!(stream.watched.get().is_none());
+    }
 }

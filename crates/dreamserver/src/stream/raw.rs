@@ -3,16 +3,20 @@
 
 use rustix::fd::{BorrowedFd, OwnedFd};
 use std::io;
+use std::rc::Rc;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+
+/// A descriptor that the runtime watches.
+pub type Watched = AsyncFd<Rc<OwnedFd>>;
 
 /// Has the runtime watch a socket that it did not make.
 ///
 /// # Errors
 /// What the runtime says if it cannot watch another socket.
-pub fn watch(socket: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
-    // SAFETY: an `OwnedFd` names the same open file description for as long as it lives, the
-    // `AsyncFd` owns it from here on, and nothing takes it out again.
+pub fn watch(socket: Rc<OwnedFd>, interest: Interest) -> io::Result<Watched> {
+    // SAFETY: an `OwnedFd` names the same open file description for as long as it lives, and the `AsyncFd` keeps it alive:
+    // nothing takes an `OwnedFd` out of an `Rc` that has another owner, and nothing takes it out of here.
     let watched = unsafe { AsyncFd::register_with_interest(socket, interest) };
     watched.map_err(io::Error::from)
 }

@@ -49,7 +49,7 @@ async fn connect_unix(path: &Path) -> io::Result<Stream> {
     let address = rustix::net::SocketAddrUnix::new(path)?;
     let socket = socket(AddressFamily::UNIX)?;
     rustix::net::connect(&socket, &address)?;
-    Stream::new(socket)
+    Ok(Stream::new(socket))
 }
 
 /// Tries the addresses one after the other, each with a head start before the next.
@@ -128,7 +128,7 @@ fn begin(address: SocketAddr) -> io::Result<Stream> {
     })?;
     sockopt::set_tcp_nodelay(&socket, true)?;
     match rustix::net::connect(&socket, &address) {
-        Ok(()) | Err(Errno::INPROGRESS) => Stream::new(socket),
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(Stream::new(socket)),
         Err(error) => Err(error.into()),
     }
 }

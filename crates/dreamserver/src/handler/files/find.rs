@@ -14,7 +14,7 @@ use super::open::OpenFile;
 use super::read::read;
 use super::root::{Opened, Root};
 use super::store::{Store, StoredFile};
-use crate::exchange::{Body, FileBody};
+use crate::exchange::{Body, FileBody, SharedFile};
 
 /// What stands under a name.
 pub(super) enum Found {
@@ -66,7 +66,7 @@ impl Content {
                 Body::Bytes(file.bytes.slice(part.start as usize..part.end as usize))
             }
             Content::Disk(open) => Body::File(FileBody {
-                file: Rc::clone(&open.file),
+                shared: Rc::clone(&open.shared),
                 offset: part.start,
                 len: part.end - part.start,
             }),
@@ -165,7 +165,7 @@ async fn load(
     let description = Description::new(&named.name, &identity, wall);
     if !store.keeps(identity.size) {
         let open = Rc::new(OpenFile {
-            file: Rc::new(file),
+            shared: SharedFile::new(file),
             identity,
             description,
             checked,

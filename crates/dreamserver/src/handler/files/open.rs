@@ -3,10 +3,10 @@
 //! What a name leads to is believed no longer than in the [`super::store`]; what the open file holds is compared with the disk on
 //! every request, so that no answer carries the head of another state of it.
 
+use crate::exchange::SharedFile;
 use foldhash::fast::RandomState;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fs::File;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -19,7 +19,7 @@ const MOST: usize = 64;
 
 /// An open file.
 pub(super) struct OpenFile {
-    pub(super) file: Rc<File>,
+    pub(super) shared: Rc<SharedFile>,
     pub(super) identity: Identity,
     pub(super) description: Description,
     /// When its root was looked up.
@@ -39,7 +39,7 @@ impl OpenFiles {
         let files = self.by_key.borrow();
         let open = files.get(key)?;
         let unchanged = |metadata| Identity::of(&metadata) == open.identity;
-        let fresh = is_fresh(open.checked, now) && open.file.metadata().is_ok_and(unchanged);
+        let fresh = is_fresh(open.checked, now) && open.shared.file.metadata().is_ok_and(unchanged);
         fresh.then(|| Rc::clone(open))
     }
 
@@ -61,6 +61,7 @@ impl OpenFiles {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
     use std::io::Write;
     use std::time::{Duration, SystemTime};
 
@@ -68,7 +69,7 @@ mod tests {
         let file = File::open(folder.join("a.bin")).unwrap();
         let identity = Identity::of(&file.metadata().unwrap());
         Rc::new(OpenFile {
-            file: Rc::new(file),
+            shared: SharedFile::new(file),
             identity,
             description: Description::new(b"a.bin", &identity, SystemTime::now()),
             checked: now,

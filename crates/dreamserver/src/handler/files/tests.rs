@@ -145,7 +145,10 @@ fn text_of(body: &Body) -> String {
         Body::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         Body::File(file) => {
             let mut bytes = vec![0; file.len as usize];
-            file.file.read_exact_at(&mut bytes, file.offset).unwrap();
+            file.shared
+                .file
+                .read_exact_at(&mut bytes, file.offset)
+                .unwrap();
             String::from_utf8_lossy(&bytes).into_owned()
         }
         _ => String::new(),
