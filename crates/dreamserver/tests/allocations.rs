@@ -26,6 +26,7 @@ use dreamserver::upstream::{Pools, Registry};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc;
 use std::thread;
 use std::time::Instant;
 use tokio::runtime::{self, LocalRuntime};
@@ -176,22 +177,27 @@ impl Server {
     fn connection(&self, exchange: &Exchange, requests: u64) -> u64 {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
+        let (waits, is_waited_for) = mpsc::channel();
         thread::scope(|scope| {
             scope.spawn(move || {
                 let mut client = Client::connect(address);
+                is_waited_for.recv().unwrap();
                 for _ in 0..requests {
                     assert_eq!(client.ask(&exchange.request).status, exchange.status);
                 }
             });
-            self.serve(listener.accept().unwrap().0)
+            self.serve(listener.accept().unwrap().0, waits)
         })
     }
 
-    fn serve(&self, socket: TcpStream) -> u64 {
+    fn serve(&self, socket: TcpStream, waits: mpsc::Sender<()>) -> u64 {
         socket.set_nonblocking(true).unwrap();
         let counted = allocation_counter::measure(|| {
             self.runtime.block_on(async {
                 let stream = Stream::new(socket.into());
+                // Its turn comes once the connection waits for its first request, and so is watched, which allocates: a client
+                // that is faster than us now and then would make the counts differ.
+                tokio::task::spawn_local(async move { waits.send(()).unwrap() });
                 serve_connection(self.core.clone(), stream, Peer::local(), ()).await;
             });
         });
