@@ -11,7 +11,8 @@ use std::time::Duration;
 
 /// "Serve this domain from that port." A later one for the same domain takes its place.
 ///
-/// Not every value that the fields can hold can be written; their comments say which.
+/// Not every value that the fields can hold can be written; their comments say which. [`Client`](crate::Client) refuses
+/// to send the others.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Add {
     /// The name to be served under.
