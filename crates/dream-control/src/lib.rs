@@ -41,6 +41,8 @@ mod client;
 mod command;
 mod domain;
 mod fault;
+#[doc(hidden)]
+pub mod fuzzing;
 mod reply;
 mod text;
 mod words;
