@@ -56,3 +56,8 @@ pub use reply::{Refusal, Reply};
 
 /// The port, of UDP and of TCP, on which the server hears commands.
 pub const PORT: u16 = 40608;
+
+/// The examples of the documents that use this crate: they compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/announce.md")]
+struct Documents;
