@@ -2,8 +2,8 @@
 //!
 //! A request walks one straight hallway through these rooms, and its response walks back:
 //! `listener → protocol → serve → router → middleware → handler → upstream`.
-//! The back office (`config`, `cli`, `server`) builds what the hallway uses. The shelf (all the others) is used by every
-//! room. A room imports rooms to its right and the shelf only.
+//! The back office (`cli`, `config`, `pid_file`, `server`, `state`) builds what the hallway uses. The shelf (all the others) is
+//! used by every room. A room imports rooms to its right and the shelf only.
 
 #[cfg(windows)]
 compile_error!("DreamServer needs a Unix: on Windows, build and run it inside WSL");
@@ -29,6 +29,7 @@ pub mod router;
 pub mod serve;
 pub mod server;
 pub mod spare;
+pub mod state;
 pub mod stream;
 pub mod template;
 pub mod time;

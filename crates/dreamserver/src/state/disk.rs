@@ -1,0 +1,68 @@
+//! What the state asks of a disk: one folder of files, so little of it that a test can simulate every way to fail.
+
+use std::fmt::Debug;
+use std::io::{self, Write};
+
+/// A folder. Its methods take names within it.
+///
+/// What was written is on the disk for certain after [`DiskFile::sync`], and what was created, renamed or removed
+/// after [`Disk::sync`]; until then a loss of power may undo any part of it. After a failed sync that stays so, even if a
+/// later one succeeds.
+pub trait Disk: Clone + Debug {
+    /// A file that is written.
+    type File: DiskFile;
+
+    /// Creates a file that only its owner can read.
+    ///
+    /// # Errors
+    /// There is such a file already, or what the system says.
+    fn create(&self, name: &str) -> io::Result<Self::File>;
+
+    /// All bytes of a file. Where the disk cannot give some of them, there are zeros.
+    ///
+    /// # Errors
+    /// There is no such file, or it may not be read.
+    fn read(&self, name: &str) -> io::Result<Vec<u8>>;
+
+    /// Gives a file another name, in the place of who had it.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// There is no such file, or what the system says.
+    fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// The names of all files.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn list(&self) -> io::Result<Vec<String>>;
+
+    /// Returns once all names are on the disk as they are now.
+    ///
+    /// # Errors
+    /// The disk failed; what became of the names is unknown.
+    fn sync(&self) -> io::Result<()>;
+
+    /// How many syncs of the folder have failed, by any clone of this.
+    fn failed_syncs(&self) -> u64;
+}
+
+/// A file that is written from its beginning to its end.
+pub trait DiskFile: Write + Debug {
+    /// Returns once all that was written is on the disk.
+    ///
+    /// # Errors
+    /// The disk failed; what became of the bytes is unknown.
+    fn sync(&mut self) -> io::Result<()>;
+
+    /// Cuts the file to `length` bytes. It is not written to after that.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn truncate(&mut self, length: u64) -> io::Result<()>;
+}
