@@ -66,3 +66,35 @@ pub trait DiskFile: Write + Debug {
     /// What the system says.
     fn truncate(&mut self, length: u64) -> io::Result<()>;
 }
+
+/// Syncs the names that were changed when so many syncs had failed. If one has failed since then, by whomever, it may have
+/// been the one that would have kept them.
+pub(super) fn sync_since(disk: &impl Disk, failed_syncs: u64) -> io::Result<()> {
+    disk.sync()?;
+    match disk.failed_syncs() == failed_syncs {
+        true => Ok(()),
+        false => Err(io::Error::other("a sync of the folder has failed before")),
+    }
+}
+
+/// Puts a file with these bytes into the place of the one with this name. Whoever reads it sees the old bytes or the new ones.
+pub(super) fn replace(disk: &impl Disk, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let fresh = format!("{name}.new");
+    remove_if_there(disk, &fresh)?;
+    let written = disk
+        .create(&fresh)
+        .and_then(|mut file| file.write_all(bytes))
+        .and_then(|()| disk.rename(&fresh, name));
+    if written.is_err() {
+        // The first error is the one to tell.
+        let _ = disk.remove(&fresh);
+    }
+    written
+}
+
+pub(super) fn remove_if_there(disk: &impl Disk, name: &str) -> io::Result<()> {
+    match disk.remove(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
