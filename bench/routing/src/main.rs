@@ -4,6 +4,8 @@
 //! Each look-up takes another key, so that a large table is as far away as it would be in a server. The keys lie side by side, so
 //! that reading them, which a server has done already, costs next to nothing.
 
+mod names;
+
 use divan::{Bencher, black_box};
 use dream_http::{Fields, Method};
 use dreamserver::router::{Found, HostPattern, Matcher, SiteRoutes, Table};
@@ -14,8 +16,16 @@ const ROUTES: usize = 100;
 /// Look-ups that a sample takes the mean of.
 const KEYS: usize = 100_000;
 
+/// The server's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
-    divan::main();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.as_slice() {
+        [memory, contender] if memory == "memory" => names::memory(contender),
+        _ => divan::main(),
+    }
 }
 
 /// Sites; each has a hundred routes, but the first table has one route in all.

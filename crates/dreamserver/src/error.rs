@@ -5,6 +5,7 @@
 //! what a user quotes and an operator finds in the log.
 
 use bytes::Bytes;
+use dream_control::{Add, Domain, PORT};
 use dream_http::{Method, Name, ResponseHead, reason_phrase};
 use serde::Serialize;
 
@@ -14,9 +15,29 @@ use crate::exchange::{Body, Request, RequestId, Response};
 ///
 /// `detail` is one sentence for the person who reads it; it is escaped, so it may quote what the client sent.
 pub fn page(status: u16, request: &Request, detail: &str) -> Response {
-    let form = Form::preferred(request.head.fields.get_all(Name::Accept));
-    let facts = Facts::new(status, Some(&request.id), detail);
-    respond(&facts, form, request.head.method)
+    answer(&Facts::new(status, Some(&request.id), detail), request)
+}
+
+/// The page for a host that nobody has announced: tells the developer who opened it how to serve it. `domain` is the host
+/// as it would be announced.
+pub fn unknown_domain(request: &Request, domain: Domain) -> Response {
+    let host = String::from_utf8_lossy(request.head.host());
+    let announcement = Add::new(domain, EXAMPLE_PORT);
+    let detail = format!(
+        "Nothing is served at {host} yet. A program on the server's machine that listens on port {EXAMPLE_PORT} gets its \
+         requests with the announcement \u{201c}{announcement}\u{201d}, in one UDP datagram to 127.0.0.1:{PORT} or by one of \
+         these commands:"
+    );
+    let commands = [
+        format!("echo -n \"{announcement}\" > /dev/udp/127.0.0.1/{PORT}"),
+        format!("dreamserver {announcement}"),
+    ];
+    let facts = Facts {
+        error: "Domain not recognised",
+        commands: &commands,
+        ..Facts::new(404, Some(&request.id), &detail)
+    };
+    answer(&facts, request)
 }
 
 /// The error page for a request whose head could not be read: plain text, because no Accept is known.
@@ -30,6 +51,9 @@ struct Facts<'a> {
     status: u16,
     error: &'static str,
     detail: &'a str,
+    /// What helps when it is typed into a shell.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    commands: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
 }
@@ -44,6 +68,7 @@ impl<'a> Facts<'a> {
             status,
             error,
             detail,
+            commands: &[],
             request_id: id.map(RequestId::as_str),
         }
     }
@@ -52,6 +77,11 @@ impl<'a> Facts<'a> {
         let mut text = format!("{} {}\n", self.status, self.error);
         if !self.detail.is_empty() {
             text.push_str(self.detail);
+            text.push('\n');
+        }
+        for command in self.commands {
+            text.push_str("    ");
+            text.push_str(command);
             text.push('\n');
         }
         if let Some(id) = self.request_id {
@@ -79,6 +109,11 @@ impl<'a> Facts<'a> {
             html.push_str("<p>");
             escape_html(self.detail, &mut html);
             html.push_str("</p>\n");
+        }
+        for command in self.commands {
+            html.push_str("<pre>");
+            escape_html(command, &mut html);
+            html.push_str("</pre>\n");
         }
         if let Some(id) = self.request_id {
             html.push_str("<p class=\"id\">Request id: <code>");
@@ -163,6 +198,11 @@ fn weight(parameter: &[u8]) -> Option<u32> {
     Some(thousandths.min(1000))
 }
 
+fn answer(facts: &Facts<'_>, request: &Request) -> Response {
+    let form = Form::preferred(request.head.fields.get_all(Name::Accept));
+    respond(facts, form, request.head.method)
+}
+
 fn respond(facts: &Facts<'_>, form: Form, method: Method) -> Response {
     let text = match form {
         Form::Html => facts.html(),
@@ -207,11 +247,14 @@ fn escape_html(text: &str, html: &mut String) {
     }
 }
 
+/// The port that examples use everywhere.
+const EXAMPLE_PORT: u16 = 5665;
+
 /// Whole look of the page, inline because an error page must not cause further requests.
 const STYLE: &str = ":root{color-scheme:light dark}\
 body{margin:0;min-height:100vh;display:grid;place-items:center;font:1rem/1.5 system-ui,sans-serif}\
 main{max-width:36rem;padding:2rem;overflow-wrap:anywhere}h1{font-size:1.5rem;font-weight:400}\
-.id{opacity:.7;font-size:.85rem}";
+pre{overflow-x:auto;padding:.5rem;border:1px solid}.id{opacity:.7;font-size:.85rem}";
 
 #[cfg(test)]
 mod tests {
@@ -285,6 +328,41 @@ mod tests {
         let expected = "504 Gateway Timeout\ntoo slow\nRequest id: 019ab-test\n";
         assert_eq!(text_of(&response), expected);
         assert_eq!(text_of(&bare(400, None, "")), "400 Bad Request\n");
+    }
+
+    fn unknown_host(accept: &str) -> Response {
+        let mut request = request(accept);
+        let host = b"Shop.example.com:8080";
+        request.head.fields.append(Name::Host, host).unwrap();
+        unknown_domain(&request, Domain::parse("shop.example.com").unwrap())
+    }
+
+    #[test]
+    fn an_unknown_domain_is_explained() {
+        let response = unknown_host("");
+        assert_eq!(response.head.status, 404);
+        let expected = "404 Domain not recognised\n\
+            Nothing is served at Shop.example.com:8080 yet. A program on the server's machine that listens on port 5665 gets its \
+            requests with the announcement \u{201c}add shop.example.com 5665\u{201d}, in one UDP datagram to 127.0.0.1:40608 or by \
+            one of these commands:\n    \
+            echo -n \"add shop.example.com 5665\" > /dev/udp/127.0.0.1/40608\n    \
+            dreamserver add shop.example.com 5665\n\
+            Request id: 019ab-test\n";
+        assert_eq!(text_of(&response), expected);
+    }
+
+    #[test]
+    fn its_commands_are_escaped_or_listed() {
+        let html = unknown_host("text/html");
+        assert!(text_of(&html).contains("<title>404 Domain not recognised</title>"));
+        let command = "<pre>echo -n &quot;add shop.example.com 5665&quot; &gt; /dev/udp/127.0.0.1/40608</pre>";
+        assert!(text_of(&html).contains(command));
+        let json = unknown_host("application/json");
+        let value: serde_json::Value = serde_json::from_str(text_of(&json)).unwrap();
+        assert_eq!(
+            value["commands"][1],
+            "dreamserver add shop.example.com 5665"
+        );
     }
 
     #[test]

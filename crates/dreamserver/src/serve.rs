@@ -7,11 +7,12 @@ use crate::handler::{Handler, State};
 use crate::limits::{Limits, Timeouts};
 use crate::log::{Record, Sink};
 use crate::middleware::{Flow, Middleware};
-use crate::router::{Found, MethodSet, Table};
+use crate::router::{Found, Host, MethodSet, Names, Table};
 use crate::time::Clock;
-use dream_http::{Method, Name, Reject, TargetForm, target::clean_path};
+use dream_control::Domain;
+use dream_http::{Fields, Method, Name, Reject, TargetForm, target::clean_path};
 use ipnet::IpNet;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::net::IpAddr;
@@ -32,14 +33,40 @@ pub struct Snapshot {
     pub trusted: Vec<IpNet>,
 }
 
-/// A core's own hold on a snapshot: exchanges share it without touching a counter that other cores see.
-pub struct Held(Arc<Snapshot>);
+/// Names that were announced, and the route of each; published whole too, but apart from the snapshot: they change far more
+/// often, and neither disturbs the other.
+pub type Announced = Names<Arc<Route>>;
+
+/// A core's own hold on what was published: exchanges share it without touching a counter that other cores see.
+pub struct Held {
+    snapshot: Arc<Snapshot>,
+    /// Nothing where no announcements are taken.
+    announced: Option<Arc<Announced>>,
+}
+
+impl Held {
+    /// The route for a request, as [`Table::find`] finds it; announced names, and then announced wildcards, stand between the
+    /// exact hosts of the configuration and its wildcards.
+    fn find(&self, host: &[u8], path: &[u8], method: Method, fields: &Fields) -> Found<'_, Route> {
+        let mut buffer = [0; _];
+        let host = Host::new(host, &mut buffer);
+        match self.table.find_exact(host, path, method, fields) {
+            Found::NoHost => {}
+            found => return found,
+        }
+        let announced = self.announced.as_ref();
+        match announced.and_then(|names| names.find(host)) {
+            Some(route) => Found::Route(route),
+            None => self.table.find_general(host, path, method, fields),
+        }
+    }
+}
 
 impl Deref for Held {
     type Target = Snapshot;
 
     fn deref(&self) -> &Snapshot {
-        &self.0
+        &self.snapshot
     }
 }
 
@@ -63,11 +90,11 @@ pub struct Core {
     /// Told when the core is to finish.
     pub drain: Rc<Drain>,
     ids: Ids,
-    snapshot: RefCell<Rc<Held>>,
+    held: RefCell<Rc<Held>>,
 }
 
 impl Core {
-    /// A core that serves by `snapshot`.
+    /// A core that serves by `snapshot`, and knows of no announcements.
     pub fn new(clock: Rc<Clock>, state: State, log: Sink, snapshot: Arc<Snapshot>) -> Core {
         Core {
             clock,
@@ -75,21 +102,42 @@ impl Core {
             log: RefCell::new(log),
             drain: Rc::default(),
             ids: Ids::default(),
-            snapshot: RefCell::new(Rc::new(Held(snapshot))),
+            held: RefCell::new(Rc::new(Held {
+                snapshot,
+                announced: None,
+            })),
         }
     }
 
-    /// What to serve by. An exchange keeps the one that it began with.
+    /// What to serve by. An exchange keeps what it began with.
     pub fn snapshot(&self) -> Rc<Held> {
-        self.snapshot.borrow().clone()
+        self.held.borrow().clone()
     }
 
-    /// Serves by `snapshot` from now on.
+    /// A look at what to serve by, which must be over before anything waits.
+    pub fn current(&self) -> Ref<'_, Held> {
+        Ref::map(self.held.borrow(), |held| &**held)
+    }
+
+    /// Serves by `snapshot` from now on; announced names stay.
     pub fn publish(&self, snapshot: Arc<Snapshot>) {
         self.state
             .pools
             .configure(&snapshot.limits, &snapshot.timeouts);
-        *self.snapshot.borrow_mut() = Rc::new(Held(snapshot));
+        let announced = self.current().announced.clone();
+        self.held.replace(Rc::new(Held {
+            snapshot,
+            announced,
+        }));
+    }
+
+    /// Serves what `announced` says from now on; the snapshot stays.
+    pub fn announce(&self, announced: Arc<Announced>) {
+        let snapshot = self.current().snapshot.clone();
+        self.held.replace(Rc::new(Held {
+            snapshot,
+            announced: Some(announced),
+        }));
     }
 
     /// Writes the access line of an exchange, if lines are written.
@@ -174,7 +222,7 @@ impl Drop for Active {
 /// 4. find the route;
 /// 5. walk the chain in, to the handler, and out;
 /// 6. sign the response.
-pub async fn serve(core: &Core, snapshot: &Snapshot, request: &mut Request) -> Response {
+pub async fn serve(core: &Core, snapshot: &Held, request: &mut Request) -> Response {
     keep_trusted_id(snapshot, request);
     let mut response = match check(request) {
         Err(Stop::Answer(answer)) => *answer,
@@ -207,14 +255,12 @@ pub async fn serve(core: &Core, snapshot: &Snapshot, request: &mut Request) -> R
 /// Answers what is no valid request: with the page that the site's folder has for that, or the built-in one.
 pub async fn serve_reject(
     core: &Core,
-    snapshot: &Snapshot,
+    snapshot: &Held,
     request: &mut Request,
     reject: Reject,
 ) -> Response {
     let host = request.head.host();
-    let found = snapshot
-        .table
-        .find(host, b"/", Method::Get, &request.head.fields);
+    let found = snapshot.find(host, b"/", Method::Get, &request.head.fields);
     let page = match found {
         Found::Route(route) if reject.status() == 400 => {
             route.handler.bad_request(&core.state).await
@@ -292,12 +338,9 @@ fn check(request: &mut Request) -> Result<(), Stop> {
 }
 
 /// Station 4.
-fn find<'a>(snapshot: &'a Snapshot, request: &Request) -> Result<&'a Route, Box<Response>> {
+fn find<'a>(snapshot: &'a Held, request: &Request) -> Result<&'a Route, Box<Response>> {
     let head = &request.head;
-    let found = match snapshot
-        .table
-        .find(head.host(), head.path(), head.method, &head.fields)
-    {
+    let found = match snapshot.find(head.host(), head.path(), head.method, &head.fields) {
         Found::Route(route) => Ok(route),
         Found::MethodNotAllowed(methods) => Err(method_not_allowed(request, methods)),
         Found::NoRoute => Err(error::page(
@@ -305,11 +348,7 @@ fn find<'a>(snapshot: &'a Snapshot, request: &Request) -> Result<&'a Route, Box<
             request,
             "There is nothing at this address.",
         )),
-        Found::NoHost => Err(error::page(
-            404,
-            request,
-            "No site is configured for this host.",
-        )),
+        Found::NoHost => Err(no_host(snapshot, request)),
     };
     found.map_err(Box::new)
 }
@@ -344,6 +383,22 @@ fn sign(request: &Request, response: &mut Response) {
         let signed = fields.append(Name::Server, b"dreamserver");
         debug_assert!(signed.is_ok(), "our name is clean");
     }
+}
+
+/// Where names can be announced, a developer is told how.
+fn no_host(snapshot: &Held, request: &Request) -> Response {
+    match domain(request).filter(|_| snapshot.announced.is_some()) {
+        Some(domain) => error::unknown_domain(request, domain),
+        None => error::page(404, request, "No site is configured for this host."),
+    }
+}
+
+/// The host of a request, if it is one that can be announced.
+fn domain(request: &Request) -> Option<Domain> {
+    let mut buffer = [0; _];
+    let host = Host::new(request.head.host(), &mut buffer);
+    let domain = Domain::parse(str::from_utf8(host.name()).ok()?).ok()?;
+    (!domain.is_wildcard()).then_some(domain)
 }
 
 fn method_not_allowed(request: &Request, methods: MethodSet) -> Response {

@@ -19,7 +19,7 @@ use dreamserver::limits::{Limits, Timeouts};
 use dreamserver::log;
 use dreamserver::protocol::h1::serve_connection;
 use dreamserver::router::{HostPattern, Matcher, PathPattern, SiteRoutes, Table};
-use dreamserver::serve::{Core, Route, Snapshot};
+use dreamserver::serve::{Announced, Core, Route, Snapshot};
 use dreamserver::stream::Stream;
 use dreamserver::time::Clock;
 use dreamserver::upstream::{Pools, Registry};
@@ -63,6 +63,15 @@ fn a_proxied_answer() {
 }
 
 #[test]
+fn a_proxied_answer_for_an_announced_name() {
+    let exchange = Exchange {
+        announced: true,
+        ..behind_proxy(get("/", ""))
+    };
+    hold("proxied by name, 1 KiB", PROXY, &exchange);
+}
+
+#[test]
 fn a_proxied_answer_to_a_browser() {
     let request = get("/", BROWSER);
     hold("proxied, 1 KiB, 12 fields", PROXY, &behind_proxy(request));
@@ -100,6 +109,8 @@ struct Exchange {
     request: String,
     status: u16,
     answerer: Answerer,
+    /// Is the route that of an announced name, instead of a site's?
+    announced: bool,
 }
 
 enum Answerer {
@@ -114,6 +125,7 @@ fn in_folder(request: String, status: u16) -> Exchange {
         request,
         status,
         answerer: Answerer::Folder(folder),
+        announced: false,
     }
 }
 
@@ -123,6 +135,7 @@ fn behind_proxy(request: String) -> Exchange {
         request,
         status: 200,
         answerer: Answerer::Endpoint(Origin::answering(respond(200, "text/plain", &body))),
+        announced: false,
     }
 }
 
@@ -146,7 +159,16 @@ impl Server {
             ..log::Options::default()
         });
         let log = log.unwrap();
-        let snapshot = Arc::new(snapshot(handler(&exchange.answerer)));
+        let route = Route {
+            strip: 0,
+            chain: Vec::new(),
+            handler: handler(&exchange.answerer),
+        };
+        let (site, name) = match exchange.announced {
+            false => (Some(route), None),
+            true => (None, Some(route)),
+        };
+        let snapshot = Arc::new(snapshot(site));
         // Nobody moves the clock: nothing on it happens between two requests.
         let clock = Clock::new(Instant::now());
         let state = State {
@@ -156,8 +178,12 @@ impl Server {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build_local(runtime::LocalOptions::default());
+        let core = Rc::new(Core::new(clock, state, log.sink(), snapshot));
+        if let Some(route) = name {
+            core.announce(Arc::new(announced(route)));
+        }
         Server {
-            core: Rc::new(Core::new(clock, state, log.sink(), snapshot)),
+            core,
             runtime: runtime.unwrap(),
             _log: log,
         }
@@ -217,24 +243,29 @@ fn handler(answerer: &Answerer) -> Handler {
             follow_redirects: false,
             upgrade: vec!["websocket".into()],
             max_body: None,
-            tunnel_idle: Timeouts::default().tunnel,
         })),
     }
 }
 
-/// One site for every host, with one route for every path.
-fn snapshot(handler: Handler) -> Snapshot {
-    let route = Route {
-        strip: 0,
-        chain: Vec::new(),
-        handler,
-    };
-    let site = SiteRoutes {
+/// The name that [`get`] asks for, and a thousand others.
+fn announced(route: Route) -> Announced {
+    let (route, mut names) = (Arc::new(route), Announced::new());
+    names.insert("localhost", route.clone());
+    for number in 0..1000 {
+        names.insert(&format!("name-{number}.example.com"), route.clone());
+    }
+    names
+}
+
+/// One site for every host, with one route for every path; no site without a route.
+fn snapshot(route: Option<Route>) -> Snapshot {
+    let site = |route| SiteRoutes {
         hosts: vec![HostPattern::Any],
         routes: vec![(Matcher::path(PathPattern::all()), route)],
     };
+    let sites = route.map(site).into_iter().collect();
     Snapshot {
-        table: Table::build(vec![site]).unwrap_or_else(|_| panic!("one route has no conflict")),
+        table: Table::build(sites).unwrap_or_else(|_| panic!("one route has no conflict")),
         limits: Limits::default(),
         timeouts: Timeouts::default(),
         trusted: Vec::new(),

@@ -206,6 +206,16 @@ pub struct ProxyConfig {
     pub upgrade: Vec<String>,
 }
 
+impl ProxyConfig {
+    /// These endpoints, and the defaults for everything else.
+    pub fn to(endpoints: Vec<EndpointAddress>) -> ProxyConfig {
+        ProxyConfig {
+            endpoints,
+            ..file::RouteTable::default().proxy_config()
+        }
+    }
+}
+
 /// Another place to go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedirectConfig {
@@ -243,9 +253,7 @@ impl Config {
 
     /// Endpoints behind every host.
     pub fn proxy(endpoints: Vec<EndpointAddress>) -> Config {
-        let mut proxy = file::RouteTable::default().proxy_config();
-        proxy.endpoints = endpoints;
-        Config::serving(HandlerConfig::Proxy(proxy))
+        Config::serving(HandlerConfig::Proxy(ProxyConfig::to(endpoints)))
     }
 
     fn serving(handler: HandlerConfig) -> Config {

@@ -1,4 +1,4 @@
-//! Hosts: exact names in one map, wildcards in another, and the site for all others.
+//! Hosts: one spelling for all that clients write; exact names in one map, wildcards in another, and the site for all others.
 
 use super::text::Text;
 use crate::address::is_host_name;
@@ -106,34 +106,53 @@ impl Hosts {
         (before != site).then_some(before)
     }
 
-    /// The site for what a client sent as host.
-    pub(super) fn find(&self, host: &[u8]) -> Option<u32> {
-        let mut buffer = [0; LONGEST];
-        let named = normalise(host, &mut buffer).and_then(|name| self.find_name(name));
-        named.or(self.any)
+    /// The site for exactly this host.
+    pub(super) fn exact(&self, host: Host<'_>) -> Option<u32> {
+        self.exact.get(host.name()).copied()
     }
 
-    fn find_name(&self, name: &[u8]) -> Option<u32> {
-        if let Some(site) = self.exact.get(name) {
-            return Some(*site);
+    /// The site that answers for this host among others.
+    pub(super) fn general(&self, host: Host<'_>) -> Option<u32> {
+        match self.wildcards.is_empty() {
+            true => self.any,
+            false => {
+                let wildcard = host.parents().find_map(|name| self.wildcards.get(name));
+                wildcard.copied().or(self.any)
+            }
         }
-        if self.wildcards.is_empty() {
-            return None;
-        }
-        memchr::memchr_iter(b'.', name)
-            .find_map(|dot| self.wildcards.get(&name[dot + 1..]))
-            .copied()
     }
 }
 
-/// `host` in lower case, without its port and one trailing dot; nothing if no pattern is that long.
-fn normalise<'a>(host: &[u8], buffer: &'a mut [u8; LONGEST]) -> Option<&'a [u8]> {
-    let host = without_port(host);
-    let host = host.strip_suffix(b".").unwrap_or(host);
-    let name = buffer.get_mut(..host.len())?;
-    name.copy_from_slice(host);
-    name.make_ascii_lowercase();
-    Some(name)
+/// A host as a client wrote it, in the one spelling that tables have: lower case, without port and one trailing dot.
+#[derive(Clone, Copy, Debug)]
+pub struct Host<'a>(&'a [u8]);
+
+/// Memory for the spelling of a [`Host`], on the stack of who looks one up: any name of DNS fits (RFC 1035 §2.3.4).
+pub type HostBuffer = [u8; 255];
+
+impl<'a> Host<'a> {
+    /// The host that a client wrote as `host`; one without a name if no name is that long.
+    pub fn new(host: &[u8], buffer: &'a mut HostBuffer) -> Host<'a> {
+        let host = without_port(host);
+        let host = host.strip_suffix(b".").unwrap_or(host);
+        let Some(name) = buffer.get_mut(..host.len()) else {
+            return Host(b"");
+        };
+        name.copy_from_slice(host);
+        name.make_ascii_lowercase();
+        Host(name)
+    }
+
+    /// The name, or the address; empty if there is none.
+    pub fn name(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The names above it, the longest first: `b.c` and `c` for `a.b.c`.
+    pub(super) fn parents(self) -> impl Iterator<Item = &'a [u8]> {
+        let name = self.0;
+        memchr::memchr_iter(b'.', name).map(|dot| &name[dot + 1..])
+    }
 }
 
 fn without_port(host: &[u8]) -> &[u8] {
@@ -143,9 +162,6 @@ fn without_port(host: &[u8]) -> &[u8] {
     };
     &host[..end.unwrap_or(host.len())]
 }
-
-/// The longest name of DNS (RFC 1035 §2.3.4).
-const LONGEST: usize = 255;
 
 #[cfg(test)]
 mod tests {
@@ -198,9 +214,14 @@ mod tests {
             ("[::1]:8080", 4),
             ("[::1]", 4),
         ] {
-            assert_eq!(hosts.find(host.as_bytes()), Some(site), "{host}");
+            assert_eq!(find(&hosts, host.as_bytes()), Some(site), "{host}");
         }
-        assert_eq!(hosts.find(&[b'a'; 300]), Some(0));
+        assert_eq!(find(&hosts, &[b'a'; 300]), Some(0));
         assert_eq!(hosts.insert(&"x.a.b.C".parse().unwrap(), 9), Some(3));
+    }
+    fn find(hosts: &Hosts, host: &[u8]) -> Option<u32> {
+        let mut buffer = [0; _];
+        let host = Host::new(host, &mut buffer);
+        hosts.exact(host).or_else(|| hosts.general(host))
     }
 }

@@ -3,15 +3,20 @@
 //! The most specific host and then the most specific path win, whatever the order of the configuration.
 //! A look-up allocates nothing and does not depend on how many hosts there are; of the routes of a site it
 //! visits only those whose path matches.
+//!
+//! The configuration makes the [`Table`], which is built once; names that come and go while the server runs are in [`Names`].
 
 mod forest;
 mod host;
 mod matcher;
+mod names;
 mod path;
 mod text;
+mod trie;
 
-pub use host::{HostPattern, InvalidHost};
+pub use host::{Host, HostBuffer, HostPattern, InvalidHost};
 pub use matcher::{FieldMatch, Matcher, MethodSet};
+pub use names::Names;
 pub use path::{InvalidPath, PathPattern};
 
 use dream_http::{Fields, Method};
@@ -105,7 +110,44 @@ impl<R> Table<R> {
     /// The route for a request: `host` as the client wrote it (case, port and one trailing dot do not
     /// matter), `path` clean and without the query.
     pub fn find(&self, host: &[u8], path: &[u8], method: Method, fields: &Fields) -> Found<'_, R> {
-        match self.hosts.find(host) {
+        let mut buffer = [0; _];
+        let host = Host::new(host, &mut buffer);
+        match self.find_exact(host, path, method, fields) {
+            Found::NoHost => self.find_general(host, path, method, fields),
+            found => found,
+        }
+    }
+
+    /// The route for a request in the site for exactly this host.
+    pub fn find_exact(
+        &self,
+        host: Host<'_>,
+        path: &[u8],
+        method: Method,
+        fields: &Fields,
+    ) -> Found<'_, R> {
+        self.find_in(self.hosts.exact(host), path, method, fields)
+    }
+
+    /// The route for a request in the site that answers for this host among others: a wildcard, or `*`.
+    pub fn find_general(
+        &self,
+        host: Host<'_>,
+        path: &[u8],
+        method: Method,
+        fields: &Fields,
+    ) -> Found<'_, R> {
+        self.find_in(self.hosts.general(host), path, method, fields)
+    }
+
+    fn find_in(
+        &self,
+        site: Option<u32>,
+        path: &[u8],
+        method: Method,
+        fields: &Fields,
+    ) -> Found<'_, R> {
+        match site {
             Some(site) => self.forest.find(site, path, method, fields),
             None => Found::NoHost,
         }

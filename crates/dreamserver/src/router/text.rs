@@ -6,13 +6,15 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 /// Bytes that are compared and hashed like a slice.
+#[derive(Clone)]
 pub(super) enum Text {
     /// Up to 30 bytes, which makes 32 with their length: half a cache line.
     Inline(u8, [u8; INLINE]),
-    /// More.
-    Heap(Box<[u8]>),
+    /// More; a clone shares them.
+    Heap(Arc<[u8]>),
 }
 
 const INLINE: usize = 30;

@@ -1,10 +1,12 @@
 //! From the configuration to what the cores serve by.
 
+use crate::address::EndpointAddress;
 use crate::config::{
     AccessLog, Config, FieldEdits, HandlerConfig, LogFormat, LogLevel, MiddlewareConfig,
     ProxyConfig, RouteConfig, Site,
 };
-use crate::handler::{Handler, files, fixed, proxy};
+use crate::handler::proxy::{self, Proxy};
+use crate::handler::{Handler, files, fixed};
 use crate::log;
 use crate::middleware::{Edits, Headers, HeadersOptions, InvalidEdit, Middleware};
 use crate::router::{Conflict, Matcher, SiteRoutes, Table};
@@ -40,10 +42,10 @@ impl fmt::Display for BuildError {
 ///
 /// # Errors
 /// [`BuildError`], all of which the configuration should have found before.
-pub(super) fn snapshot(config: &Config, registry: &mut Registry) -> Result<Snapshot, BuildError> {
+pub(super) fn snapshot(config: &Config, registry: &Registry) -> Result<Snapshot, BuildError> {
     let mut sites = Vec::with_capacity(config.sites.len());
     for site in &config.sites {
-        sites.push(site_routes(config, site, registry)?);
+        sites.push(site_routes(site, registry)?);
     }
     Ok(Snapshot {
         table: Table::build(sites).map_err(BuildError::Conflicts)?,
@@ -81,31 +83,30 @@ pub(super) fn log(config: &Config) -> log::Options {
     }
 }
 
-fn site_routes(
-    config: &Config,
-    site: &Site,
-    registry: &mut Registry,
-) -> Result<SiteRoutes<Route>, BuildError> {
-    let routes = site
-        .routes
-        .iter()
-        .map(|route| build_route(config, route, registry));
+/// A dynamic route, that of an announced name: it does what a site with `proxy` and nothing else does.
+pub(super) fn dynamic_route(target: &EndpointAddress, registry: &Registry) -> Route {
+    let options = ProxyConfig::to(vec![target.clone()]);
+    Route {
+        strip: 0,
+        chain: Vec::new(),
+        handler: Handler::Proxy(proxy(&options, None, registry)),
+    }
+}
+
+fn site_routes(site: &Site, registry: &Registry) -> Result<SiteRoutes<Route>, BuildError> {
+    let routes = site.routes.iter().map(|route| build_route(route, registry));
     Ok(SiteRoutes {
         hosts: site.hosts.clone(),
         routes: routes.collect::<Result<_, _>>()?,
     })
 }
 
-fn build_route(
-    config: &Config,
-    route: &RouteConfig,
-    registry: &mut Registry,
-) -> Result<(Matcher, Route), BuildError> {
+fn build_route(route: &RouteConfig, registry: &Registry) -> Result<(Matcher, Route), BuildError> {
     let chain = route.chain.iter().map(middleware);
     let built = Route {
         strip: route.strip.as_ref().map_or(0, |strip| strip.as_str().len()),
         chain: chain.collect::<Result<_, _>>()?,
-        handler: handler(config, route, registry),
+        handler: handler(route, registry),
     };
     Ok((route.matcher.clone(), built))
 }
@@ -129,16 +130,14 @@ fn field_edits(edits: &FieldEdits) -> Edits {
     }
 }
 
-fn handler(config: &Config, route: &RouteConfig, registry: &mut Registry) -> Handler {
+fn handler(route: &RouteConfig, registry: &Registry) -> Handler {
     match &route.handler {
         HandlerConfig::Files(options) => Handler::Files(files::Files::new(files::Options {
             root: options.root.clone(),
             index: options.index.clone(),
             hidden: options.hidden,
         })),
-        HandlerConfig::Proxy(options) => Handler::Proxy(proxy::Proxy::new(proxy_options(
-            config, route, options, registry,
-        ))),
+        HandlerConfig::Proxy(options) => Handler::Proxy(proxy(options, route.max_body, registry)),
         HandlerConfig::Redirect(redirect) => {
             Handler::Redirect(fixed::Redirect::new(redirect.to.clone(), redirect.status))
         }
@@ -150,18 +149,12 @@ fn handler(config: &Config, route: &RouteConfig, registry: &mut Registry) -> Han
     }
 }
 
-fn proxy_options(
-    config: &Config,
-    route: &RouteConfig,
-    options: &ProxyConfig,
-    registry: &mut Registry,
-) -> proxy::Options {
-    proxy::Options {
+fn proxy(options: &ProxyConfig, max_body: Option<u64>, registry: &Registry) -> Proxy {
+    Proxy::new(proxy::Options {
         upstream: registry.upstream(&options.endpoints),
         rewrite_redirects: options.rewrite_redirects,
         follow_redirects: options.follow_redirects,
         upgrade: options.upgrade.clone(),
-        max_body: route.max_body.or(config.limits.max_body),
-        tunnel_idle: config.timeouts.tunnel,
-    }
+        max_body,
+    })
 }

@@ -1,6 +1,7 @@
 //! One thread a core, each with a runtime of its own and nothing shared on the request path.
 
 use super::LOOK;
+use super::publisher::{self, Subscription};
 use crate::handler::{State, files};
 use crate::listener::{self, Accepted, Bound, Dealer, Gate};
 use crate::log;
@@ -70,6 +71,7 @@ impl Cores {
         count: usize,
         listening: usize,
         snapshot: &Arc<Snapshot>,
+        announced: &Subscription,
         gate: &Arc<Gate>,
         log: &log::Writer,
     ) -> io::Result<Cores> {
@@ -88,6 +90,7 @@ impl Cores {
                     false => Vec::new(),
                 },
                 snapshot: snapshot.clone(),
+                announced: announced.clone(),
                 gate: gate.clone(),
                 log: log.sink(),
             };
@@ -147,6 +150,7 @@ struct Seat {
     /// Every core's end of `dealt`, where connections are dealt.
     dealers: Vec<mpsc::Sender<Accepted>>,
     snapshot: Arc<Snapshot>,
+    announced: Subscription,
     gate: Arc<Gate>,
     log: log::Sink,
 }
@@ -171,6 +175,7 @@ impl Seat {
             pools: Pools::new(clock.clone(), limits, &self.snapshot.timeouts),
         };
         let core = Rc::new(Core::new(clock, state, self.log, self.snapshot));
+        let following = tokio::task::spawn_local(publisher::follow(core.clone(), self.announced));
         let receiving = tokio::task::spawn_local(listener::receive(core.clone(), self.dealt));
         let ticking = tokio::task::spawn_local(tick(core.clone()));
         let mut listeners = Listeners {
@@ -183,6 +188,7 @@ impl Seat {
         finish(&core, drain).await;
         ticking.abort();
         receiving.abort();
+        following.abort();
         core.flush_log();
     }
 }
@@ -290,6 +296,8 @@ mod tests {
     use crate::middleware::{Custom, Flow, Middleware};
     use crate::router::{HostPattern, Matcher, PathPattern, SiteRoutes, Table};
     use crate::serve::Route;
+    use crate::server::Publisher;
+    use crate::upstream::Registry;
     use std::collections::HashSet;
     use std::io::{Read, Write};
     use std::net::{Ipv4Addr, TcpStream};
@@ -342,7 +350,9 @@ mod tests {
             ..log::Options::default()
         };
         let log = log::Writer::start(&off).unwrap();
-        let mut cores = Cores::start(3, 1, &snapshot, &Gate::new(100, 100), &log).unwrap();
+        let (_, announced) = Publisher::new(&Registry::default());
+        let gate = Gate::new(100, 100);
+        let mut cores = Cores::start(3, 1, &snapshot, &announced, &gate, &log).unwrap();
         let bound = bind((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap();
         let address = bound[0].address;
         cores.listen(vec![bound]);

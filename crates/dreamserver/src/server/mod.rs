@@ -4,6 +4,9 @@ mod build;
 mod core;
 mod nofile;
 mod open;
+mod publisher;
+
+pub use publisher::Publisher;
 
 use self::core::{Cores, Message};
 use self::open::{Listening, Opened};
@@ -116,8 +119,8 @@ impl Server {
         log::init_events(build::level(&plan.config)).map_err(StartError::Log)?;
         let count = core::count();
         let most_connections = nofile::most_connections(count);
-        let mut registry = Registry::default();
-        let snapshot = build::snapshot(&plan.config, &mut registry).map_err(StartError::Build)?;
+        let registry = Registry::default();
+        let snapshot = build::snapshot(&plan.config, &registry).map_err(StartError::Build)?;
         let current = Arc::new(snapshot);
         let log = log::Writer::start(&build::log(&plan.config)).map_err(StartError::Log)?;
         let listening_cores = core::listening(count);
@@ -136,7 +139,9 @@ impl Server {
             Signals::new().map_err(StartError::System)?
         };
         let banner = open::banner(&plan, &opened);
-        let cores = Cores::start(count, listening_cores, &current, &gate, &log)
+        // Without a control plane nobody announces anything.
+        let (_, announced) = Publisher::new(&registry);
+        let cores = Cores::start(count, listening_cores, &current, &announced, &gate, &log)
             .map_err(StartError::System)?;
         cores.listen(opened.by_core);
         eprint!("{banner}");
@@ -221,7 +226,7 @@ impl Server {
     /// Prepares everything that may fail, and only then changes anything.
     fn read_again(&mut self) -> Result<(), ReloadError> {
         let config = self.plan.reload().map_err(ReloadError::Config)?;
-        let fresh = build::snapshot(&config, &mut self.registry).map_err(ReloadError::Build)?;
+        let fresh = build::snapshot(&config, &self.registry).map_err(ReloadError::Build)?;
         let is_new =
             |address: &&ListenAddress| !self.listeners.iter().any(|old| old.address == **address);
         let added: Vec<ListenAddress> = config.listen.iter().filter(is_new).copied().collect();

@@ -189,11 +189,11 @@ impl Connection {
     }
 
     /// What is left of the connection after a 101.
-    pub fn into_tunnel(self, idle: Duration) -> Tunnel {
+    pub fn into_tunnel(self) -> Tunnel {
         Tunnel {
             received: self.inbound.unread().to_vec(),
+            idle: self.home.options().tunnel,
             stream: self.stream,
-            idle,
         }
     }
 

@@ -9,7 +9,7 @@ pub use pool::Pools;
 
 use crate::address::EndpointAddress;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// One address of a group. Its number outlives the configuration it came from, so that the
 /// connections to it do too.
@@ -46,22 +46,31 @@ impl Upstream {
     }
 }
 
-/// Numbers groups and endpoints, the same ones alike in every configuration.
+/// Numbers groups and endpoints, the same ones alike in every configuration and announcement.
+///
+/// The back office's threads share it by its clones: a number is given once. The hallway sees only the numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Registry(Arc<Mutex<Numbers>>);
+
 #[derive(Debug, Default)]
-pub struct Registry {
+struct Numbers {
     endpoints: HashMap<EndpointAddress, usize>,
     groups: HashMap<Vec<EndpointAddress>, usize>,
 }
 
 impl Registry {
     /// The group of `addresses`.
-    pub fn upstream(&mut self, addresses: &[EndpointAddress]) -> Upstream {
-        let endpoints = addresses.iter().map(|a| self.endpoint(a)).collect();
-        let next = self.groups.len();
-        let number = *self.groups.entry(addresses.to_vec()).or_insert(next);
+    pub fn upstream(&self, addresses: &[EndpointAddress]) -> Upstream {
+        // Each number is given in one step, so that a panic elsewhere leaves none half given.
+        let mut numbers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let endpoints = addresses.iter().map(|a| numbers.endpoint(a)).collect();
+        let next = numbers.groups.len();
+        let number = *numbers.groups.entry(addresses.to_vec()).or_insert(next);
         Upstream { endpoints, number }
     }
+}
 
+impl Numbers {
     fn endpoint(&mut self, address: &EndpointAddress) -> Endpoint {
         let next = self.endpoints.len();
         let number = *self.endpoints.entry(address.clone()).or_insert(next);

@@ -33,6 +33,7 @@ struct Idle {
 /// The limits and time-outs that concern endpoints.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Options {
+    max_body: Option<u64>,
     pub(super) pool: usize,
     pub(super) response_head: usize,
     pub(super) connect: Duration,
@@ -40,11 +41,13 @@ pub(super) struct Options {
     pub(super) head: Duration,
     pub(super) body: Duration,
     pub(super) write: Duration,
+    pub(super) tunnel: Duration,
 }
 
 impl Options {
     fn new(limits: &Limits, timeouts: &Timeouts) -> Options {
         Options {
+            max_body: limits.max_body,
             pool: limits.pool,
             response_head: limits.response_head,
             connect: timeouts.connect,
@@ -52,6 +55,7 @@ impl Options {
             head: timeouts.response_head,
             body: timeouts.response_body,
             write: timeouts.write,
+            tunnel: timeouts.tunnel,
         }
     }
 }
@@ -70,6 +74,11 @@ impl Pools {
     /// Goes by other limits from now on.
     pub fn configure(&self, limits: &Limits, timeouts: &Timeouts) {
         *self.options.borrow_mut() = Options::new(limits, timeouts);
+    }
+
+    /// Bytes of a request body, where the route has no limit of its own.
+    pub fn max_body(&self) -> Option<u64> {
+        self.options.borrow().max_body
     }
 
     /// The place in the group's list of the endpoint whose turn it is (round robin).

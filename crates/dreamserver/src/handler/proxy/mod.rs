@@ -15,7 +15,7 @@ use dream_http::{Method, ResponseHead};
 use ipnet::IpNet;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// How many redirects are followed at most, where following is on. Browsers stop at 20; a server
 /// behind us that needs more than a few is going in circles.
@@ -35,10 +35,8 @@ pub struct Options {
     pub follow_redirects: bool,
     /// The protocols that a client may switch to, in lower case.
     pub upgrade: Vec<String>,
-    /// Bytes of a request body.
+    /// Bytes of a request body; `limits.max_body` if it says nothing.
     pub max_body: Option<u64>,
-    /// A tunnel without a byte in either direction.
-    pub tunnel_idle: Duration,
 }
 
 /// The proxy of one route.
@@ -68,7 +66,7 @@ impl Proxy {
         trusted: &[IpNet],
         request: &mut Request,
     ) -> Response {
-        if let Some(refusal) = self.refuse(request) {
+        if let Some(refusal) = self.refuse(pools, request) {
             return refusal;
         }
         let upgrade = forward::wanted_upgrade(&request.head, &self.options.upgrade);
@@ -103,13 +101,13 @@ impl Proxy {
         }
     }
 
-    fn refuse(&self, request: &mut Request) -> Option<Response> {
+    fn refuse(&self, pools: &Pools, request: &mut Request) -> Option<Response> {
         if forward::hops(&request.head.fields) >= forward::MAX_HOPS {
             let detail =
                 "This request has passed through here too often: two proxies point at each other.";
             return Some(error::page(508, request, detail));
         }
-        let max = self.options.max_body?;
+        let max = self.options.max_body.or_else(|| pools.max_body())?;
         if matches!(request.head.framing, Framing::Length(len) if len > max) {
             return Some(error::page(413, request, "The request body is too large."));
         }
@@ -184,7 +182,7 @@ impl Proxy {
         let body = match head.framing {
             // CONNECT never gets here, so a tunnel is a 101; and only one that was asked for.
             Framing::Tunnel if forward::is_upgrade(&request.head.fields) => {
-                Body::Tunnel(Box::new(connection.into_tunnel(self.options.tunnel_idle)))
+                Body::Tunnel(Box::new(connection.into_tunnel()))
             }
             Framing::Tunnel => {
                 let detail =

@@ -9,7 +9,7 @@ use crate::error;
 use crate::exchange::{Body, BodyHandle, Peer, Request, Response};
 use crate::log::Record;
 use crate::outbound::OutboundError;
-use crate::serve::{Core, Snapshot, client, serve, serve_reject};
+use crate::serve::{Core, Held, Snapshot, client, serve, serve_reject};
 use crate::spare;
 use crate::stream::Stream;
 use dream_http::h1::{self, Framing, Persistence, RequestParser, encode_response};
@@ -124,11 +124,12 @@ impl Connection {
         let Some(mut incoming) = self.home.take() else {
             return Next::Close;
         };
+        let received = self.receive(&mut incoming).await;
         let snapshot = self.core.snapshot();
-        match self.receive(&mut incoming, &snapshot).await {
+        match received {
             Ok(received) => {
                 let mut request = self.request(incoming, &snapshot, received);
-                let next = self.answer(&snapshot, &mut request).await;
+                let next = self.answer(snapshot, &mut request).await;
                 spare::keep_request_head(request.head);
                 next
             }
@@ -140,16 +141,17 @@ impl Connection {
     }
 
     /// Waits for a head, which is then in `head`; gives the time of its first byte.
-    async fn receive(
-        &mut self,
-        incoming: &mut Incoming,
-        snapshot: &Snapshot,
-    ) -> Result<Instant, Refusal> {
+    async fn receive(&mut self, incoming: &mut Incoming) -> Result<Instant, Refusal> {
         if incoming.inbound.unread().is_empty() {
             incoming.inbound.rest();
             self.outgoing.rest();
         }
-        incoming.timer.set(snapshot.timeouts.keep_alive);
+        // No hold on it: what is published while a client is idle is for its next request, and an idle client keeps nothing
+        // alive that was replaced.
+        let current = self.core.current();
+        let (patience, most) = (current.timeouts.head, current.limits.head + 1);
+        incoming.timer.set(current.timeouts.keep_alive);
+        drop(current);
         let mut begun = None;
         let Connection {
             core,
@@ -174,13 +176,10 @@ impl Connection {
                     }
                 }
                 let partial = parser.has_begun();
-                match incoming
-                    .inbound
-                    .poll_fill(stream, snapshot.limits.head + 1, cx)
-                {
+                match incoming.inbound.poll_fill(stream, most, cx) {
                     Poll::Ready(Ok(true)) => {
                         if !partial {
-                            incoming.timer.set(snapshot.timeouts.head);
+                            incoming.timer.set(patience);
                         }
                     }
                     Poll::Ready(_) => return Poll::Ready(Err(Refusal::Silence)),
@@ -220,9 +219,9 @@ impl Connection {
     }
 
     /// Serves the request, sends the response, writes the log.
-    async fn answer(&mut self, snapshot: &Snapshot, request: &mut Request) -> Next {
-        let client = client(snapshot, request);
-        let Some(mut response) = self.serve(snapshot, request).await else {
+    async fn answer(&mut self, snapshot: Rc<Held>, request: &mut Request) -> Next {
+        let client = client(&snapshot, request);
+        let Some(mut response) = self.serve(&snapshot, request).await else {
             self.log(
                 client,
                 request,
@@ -238,8 +237,10 @@ impl Connection {
             false
         });
         let plan = self.plan(request, &mut response, finished);
-        let sent = self.send(snapshot, &mut response, &plan).await;
+        let sent = self.send(&snapshot, &mut response, &plan).await;
         if let (Ok(()), Body::Tunnel(_)) = (&sent, &response.body) {
+            // A tunnel goes by nothing that could be replaced, and may outlive many versions of it.
+            drop(snapshot);
             return Box::pin(self.tunnel(client, request, response)).await;
         }
         let error = sent.as_ref().err().map(ToString::to_string);
@@ -247,8 +248,8 @@ impl Connection {
         self.log(client, request, &response, error.as_deref());
         spare::keep_response_head(response.head);
         match error {
-            None if !plan.close => self.next(snapshot).await,
-            _ => self.close(snapshot, &plan, error.is_some()).await,
+            None if !plan.close => self.next(&snapshot).await,
+            _ => self.close(&snapshot, &plan, error.is_some()).await,
         }
     }
 
@@ -277,7 +278,7 @@ impl Connection {
     }
 
     /// Serves the request; nothing if the client goes away meanwhile.
-    async fn serve(&self, snapshot: &Snapshot, request: &mut Request) -> Option<Response> {
+    async fn serve(&self, snapshot: &Held, request: &mut Request) -> Option<Response> {
         let mut serving = pin!(serve(&self.core, snapshot, request));
         poll_fn(|cx| match serving.as_mut().poll(cx) {
             Poll::Ready(response) => Poll::Ready(Some(response)),
@@ -417,7 +418,7 @@ impl Connection {
     }
 
     /// Answers what is no request.
-    async fn refuse(&mut self, snapshot: &Snapshot, refusal: Refusal) -> Next {
+    async fn refuse(&mut self, snapshot: &Held, refusal: Refusal) -> Next {
         let mut request = self.no_request();
         let (mut response, detail) = match refusal {
             Refusal::Silence => return Next::Close,

@@ -1,0 +1,81 @@
+//! The control plane's way into the data plane: dynamic routes, and the announced names that lead to them.
+//!
+//! A core is woken for the names that are published and takes the latest, however many there were since it looked: a burst of
+//! changes fills no mailbox. Nothing here touches the configuration's snapshots, nor do reloads touch the names.
+
+use super::build;
+use crate::address::EndpointAddress;
+use crate::serve::{Announced, Core, Route};
+use crate::upstream::Registry;
+use std::rc::Rc;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Publishes names to all cores; for the one thread that hears announcements.
+pub struct Publisher {
+    registry: Registry,
+    names: watch::Sender<Option<Arc<Announced>>>,
+    /// What was published before and a core or an exchange may still use: freed here and not on a core.
+    retired: Vec<Arc<Announced>>,
+    /// With so many retired ones it is time to look which are used.
+    sweep_at: usize,
+}
+
+/// What a core learns new names from.
+pub(super) type Subscription = watch::Receiver<Option<Arc<Announced>>>;
+
+impl Publisher {
+    /// A publisher to cores with this subscription. Announcements are off until names are published.
+    pub(super) fn new(registry: &Registry) -> (Publisher, Subscription) {
+        let (names, subscription) = watch::channel(None);
+        let publisher = Publisher {
+            registry: registry.clone(),
+            names,
+            retired: Vec::new(),
+            sweep_at: SWEEP_AT,
+        };
+        (publisher, subscription)
+    }
+
+    /// The dynamic route to `target`, which does what a site with `proxy` and nothing else does. Names that lead to the
+    /// same place should share one.
+    pub fn route(&self, target: &EndpointAddress) -> Arc<Route> {
+        Arc::new(build::dynamic_route(target, &self.registry))
+    }
+
+    /// Has every core route by `names` from now on; exchanges keep what they began with. Without names too, announcements
+    /// are on from here: an unknown host is told how to announce itself.
+    pub fn publish(&mut self, names: Announced) {
+        let before = self.names.send_replace(Some(Arc::new(names)));
+        self.retired.extend(before);
+        if self.retired.len() >= self.sweep_at {
+            self.sweep();
+        }
+    }
+
+    /// Frees what was retired and is used no longer; [`Publisher::publish`] does it too, when much has come together.
+    pub fn sweep(&mut self) {
+        self.retired.retain(|old| Arc::strong_count(old) > 1);
+        // Twice as many before the next look: each is looked at a bounded number of times, however many stay in use.
+        self.sweep_at = SWEEP_AT.max(2 * self.retired.len());
+    }
+}
+
+/// Has `core` route by what is published, until the publisher is gone.
+pub(super) async fn follow(core: Rc<Core>, mut names: Subscription) {
+    loop {
+        let latest = names.borrow_and_update().clone();
+        if let Some(latest) = latest {
+            core.announce(latest);
+        }
+        if names.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Versions that are kept without a look at them: few enough to waste little memory, more than cores are behind.
+const SWEEP_AT: usize = 16;
+
+#[cfg(test)]
+mod tests;
