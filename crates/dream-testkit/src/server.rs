@@ -52,6 +52,8 @@ impl Server {
     pub fn start_in(binary: &str, folder: &Path, arguments: &[&str]) -> Server {
         let mut child = Command::new(binary)
             .args(arguments)
+            // Tests run side by side, and beside a server of the person who runs them.
+            .env("DREAM_CONTROL", "off")
             .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -76,6 +78,8 @@ impl Server {
     pub fn run(binary: &str, folder: &Path, arguments: &[&str]) -> Exit {
         let mut child = Command::new(binary)
             .args(arguments)
+            // Tests run side by side, and beside a server of the person who runs them.
+            .env("DREAM_CONTROL", "off")
             .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

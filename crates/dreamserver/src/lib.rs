@@ -2,8 +2,8 @@
 //!
 //! A request walks one straight hallway through these rooms, and its response walks back:
 //! `listener → protocol → serve → router → middleware → handler → upstream`.
-//! The back office (`cli`, `config`, `pid_file`, `server`, `state`) builds what the hallway uses. The shelf (all the others) is
-//! used by every room. A room imports rooms to its right and the shelf only.
+//! The back office (`cli`, `config`, `control`, `pid_file`, `server`, `state`) builds what the hallway uses. The shelf (all
+//! the others) is used by every room. A room imports rooms to its right and the shelf only.
 
 #[cfg(windows)]
 compile_error!("DreamServer needs a Unix: on Windows, build and run it inside WSL");
@@ -11,6 +11,7 @@ compile_error!("DreamServer needs a Unix: on Windows, build and run it inside WS
 pub mod address;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod digits;
 pub mod error;
 pub mod exchange;

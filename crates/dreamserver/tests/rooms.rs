@@ -18,7 +18,7 @@ const HALLWAY: [&str; 7] = [
     "upstream",
 ];
 
-const BACK_OFFICE: [&str; 5] = ["cli", "config", "pid_file", "server", "state"];
+const BACK_OFFICE: [&str; 6] = ["cli", "config", "control", "pid_file", "server", "state"];
 
 const SHELF: [&str; 14] = [
     "address", "digits", "error", "exchange", "inbound", "limits", "log", "options", "outbound",

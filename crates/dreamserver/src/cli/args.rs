@@ -3,7 +3,9 @@
 use crate::address::{EndpointAddress, ListenAddress};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// The front door of a machine: a web server for folders and a reverse proxy for programs.
 ///
@@ -28,6 +30,99 @@ pub(super) struct Shared {
     /// Where the server writes its process number, for `reload` [default: one for each configuration file]
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) pid_file: Option<PathBuf>,
+    /// Where announcements come in, by UDP and TCP; `off` for nowhere
+    #[arg(
+        long,
+        global = true,
+        value_name = "ADDRESS",
+        env = "DREAM_CONTROL",
+        default_value_t = ControlAddress::usual()
+    )]
+    pub(super) control: ControlAddress,
+    /// Where what was announced is kept [default: $STATE_DIRECTORY, else $XDG_STATE_HOME/dreamserver, else ~/.local/state/dreamserver]
+    #[arg(long, global = true, value_name = "DIR", env = "DREAM_STATE")]
+    pub(super) state: Option<PathBuf>,
+}
+
+/// Where announcements come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ControlAddress(Option<ListenAddress>);
+
+impl ControlAddress {
+    /// Where every sender sends them.
+    fn usual() -> ControlAddress {
+        ControlAddress(Some(ListenAddress::Loopback(dream_control::PORT)))
+    }
+
+    /// The address; none for `off`.
+    pub fn address(&self) -> Option<ListenAddress> {
+        self.0
+    }
+}
+
+impl FromStr for ControlAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<ControlAddress, String> {
+        if text == "off" {
+            return Ok(ControlAddress(None));
+        }
+        let address: ListenAddress = text.parse()?;
+        match address
+            .sockets()
+            .iter()
+            .all(|socket| socket.ip().is_loopback())
+        {
+            true => Ok(ControlAddress(Some(address))),
+            false => Err(
+                "announcements come from this machine only: write localhost:40608 or another port"
+                    .into(),
+            ),
+        }
+    }
+}
+
+impl fmt::Display for ControlAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(address) => address.fmt(f),
+            None => f.write_str("off"),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AddArguments {
+    /// The name, such as example.com or *.example.com
+    domain: String,
+    /// The port of this machine that it is to reach
+    port: String,
+    /// Ends after this time unless it is announced again, such as 30s or 12h
+    #[arg(long, value_name = "TIME")]
+    ttl: Option<String>,
+    /// Ends when this process does
+    #[arg(long, value_name = "NUMBER")]
+    pid: Option<String>,
+    /// Requests go there only once this path answers with success, such as /up
+    #[arg(long, value_name = "PATH")]
+    check: Option<String>,
+}
+
+impl AddArguments {
+    /// As any other program would announce it.
+    pub(super) fn line(&self) -> String {
+        let mut line = format!("add {} {}", self.domain, self.port);
+        for (key, value) in [
+            ("ttl", &self.ttl),
+            ("pid", &self.pid),
+            ("check", &self.check),
+        ] {
+            if let Some(value) = value {
+                line.push_str(&format!(" {key}={value}"));
+            }
+        }
+        line
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -50,6 +145,35 @@ pub(super) enum Command {
         #[arg(required = true)]
         to: Vec<EndpointAddress>,
     },
+    /// Serve the names that programs on this machine announce, on port 80
+    #[command(
+        after_help = "A program announces itself with one UDP datagram to 127.0.0.1:40608, such as `add example.com 5665`:\n  echo -n 'add example.com 5665' > /dev/udp/127.0.0.1/40608\n  dreamserver add example.com 5665"
+    )]
+    Core,
+    /// Announce a name: requests for it go to a port of this machine
+    #[command(
+        after_help = "Examples:\n  dreamserver add example.com 5665\n  dreamserver add shop.localhost 3000 --pid $$"
+    )]
+    Add(AddArguments),
+    /// Take an announced name back
+    Remove {
+        /// The name
+        domain: String,
+    },
+    /// Show the names that were announced
+    List {
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show how the running server is
+    Status {
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// End the running server, once it has served what it has
+    Stop,
     /// Tell everything that is wrong with the configuration file; exits with 2 if something is
     Check,
     /// Show what goes where, in the order in which it is tried

@@ -1,12 +1,15 @@
 //! The command line: from arguments to a plan, and the commands that need no server.
 
+mod announce;
 mod args;
 mod plan;
 mod routes;
 
+pub use args::ControlAddress;
 pub use plan::{Base, Overrides, Plan};
 
 use crate::{config, pid_file};
+use announce::Speaker;
 use args::{Arguments, Command};
 use clap::{CommandFactory, Parser};
 use std::io::{self, IsTerminal, Write};
@@ -18,10 +21,17 @@ use std::process::ExitCode;
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let shared = arguments.shared;
+    let speaker = Speaker::new(shared.control);
     match arguments.command.unwrap_or(Command::Run) {
         Command::Run => serve(Base::of_file(shared.config.as_deref()), shared),
         Command::Files { folder } => serve_without_file(Base::Files(folder), shared),
         Command::Proxy { to } => serve_without_file(Base::Proxy(to), shared),
+        Command::Core => serve_without_file(Base::Core, shared),
+        Command::Add(arguments) => speaker.add(&arguments),
+        Command::Remove { domain } => speaker.remove(&domain),
+        Command::List { json } => speaker.list(json),
+        Command::Status { json } => speaker.status(json),
+        Command::Stop => speaker.stop(),
         Command::Check => check(shared),
         Command::Routes => list_routes(shared),
         Command::Reload => reload(shared),
@@ -111,6 +121,8 @@ fn start_command(config: Option<PathBuf>) -> String {
 fn plan(base: Base, shared: args::Shared) -> Result<Plan, ExitCode> {
     let overrides = Overrides {
         listen: shared.listen,
+        control: shared.control,
+        state: shared.state,
     };
     Plan::new(base, overrides, shared.pid_file).map_err(|errors| {
         report(&errors);

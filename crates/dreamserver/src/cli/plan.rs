@@ -1,5 +1,6 @@
 //! What to serve: where the configuration comes from, and the flags that win over it.
 
+use super::ControlAddress;
 use crate::address::{EndpointAddress, ListenAddress};
 use crate::config::{self, Config, Errors};
 use crate::pid_file;
@@ -29,13 +30,19 @@ pub enum Base {
     Files(PathBuf),
     /// `dreamserver proxy TO…`.
     Proxy(Vec<EndpointAddress>),
+    /// `dreamserver core`: what programs announce.
+    Core,
 }
 
 /// Flags that win over the file.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Overrides {
     /// Where to listen; empty if the file decides.
     pub listen: Vec<ListenAddress>,
+    /// Where announcements come in, unless the file wants none.
+    pub control: ControlAddress,
+    /// Where what was announced is kept, if not in the usual place.
+    pub state: Option<PathBuf>,
 }
 
 impl Base {
@@ -48,7 +55,7 @@ impl Base {
     pub fn file(&self) -> Option<&Path> {
         match self {
             Base::File(path) => Some(path),
-            Base::Nothing | Base::Files(_) | Base::Proxy(_) => None,
+            Base::Nothing | Base::Files(_) | Base::Proxy(_) | Base::Core => None,
         }
     }
 
@@ -58,6 +65,7 @@ impl Base {
             Base::Nothing => Ok(Config::default()),
             Base::Files(folder) => Ok(Config::files(folder)),
             Base::Proxy(endpoints) => Ok(Config::proxy(endpoints.clone())),
+            Base::Core => Ok(Config::core()),
         }
     }
 }
@@ -81,6 +89,14 @@ impl Plan {
             overrides,
             pid_file,
         })
+    }
+
+    /// Where announcements come in, if anywhere.
+    pub fn control(&self) -> Option<ListenAddress> {
+        self.overrides
+            .control
+            .address()
+            .filter(|_| self.config.control)
     }
 
     /// What the same arguments ask for now. A server that was started without a file uses one that has

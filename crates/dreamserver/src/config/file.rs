@@ -25,6 +25,8 @@ options! {
         pub timeouts: Timeouts as Table = {},
         /// What is written down, and where.
         pub log: LogTable as Table = {},
+        /// Whether programs on this machine may announce names (`add example.com 5665`), beside the sites below.
+        pub control: bool as Flag = true,
         /// What is served, by host: `[sites."example.com"]`, `[sites."*.example.com"]` for all names below, `[sites."*"]` for
         /// every other host. The most specific host wins. Once there is a site, hosts that have none get 404.
         pub sites: Vec<(Located<String>, Located<SiteTable>)> as Map<Table> = none,

@@ -512,6 +512,7 @@ impl FileTable {
     pub(super) fn into_config(self) -> Config {
         Config {
             listen: self.listen.addresses.value,
+            control: self.control,
             trusted_proxies: self.listen.trusted_proxies,
             limits: self.limits,
             timeouts: self.timeouts,

@@ -33,6 +33,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// What is written down.
     pub log: LogOptions,
+    /// Whether programs on this machine may announce names.
+    pub control: bool,
     /// What is served.
     pub sites: Vec<Site>,
 }
@@ -254,6 +256,14 @@ impl Config {
     /// Endpoints behind every host.
     pub fn proxy(endpoints: Vec<EndpointAddress>) -> Config {
         Config::serving(HandlerConfig::Proxy(ProxyConfig::to(endpoints)))
+    }
+
+    /// Nothing but what programs announce, on the port that browsers ask.
+    pub fn core() -> Config {
+        Config {
+            listen: vec![ListenAddress::Any(80)],
+            ..file::FileTable::default().into_config()
+        }
     }
 
     fn serving(handler: HandlerConfig) -> Config {

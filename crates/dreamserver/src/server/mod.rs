@@ -1,5 +1,6 @@
 //! Builds everything and runs it: one thread a core for the requests, the main thread for everything else.
 
+mod announcements;
 mod build;
 mod core;
 mod nofile;
@@ -13,6 +14,7 @@ use self::open::{Listening, Opened};
 use crate::address::ListenAddress;
 use crate::cli::Plan;
 use crate::config::Errors;
+use crate::control;
 use crate::listener::Gate;
 use crate::log;
 use crate::pid_file::PidFile;
@@ -22,9 +24,10 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 
 /// Serves until a signal ends it.
 pub fn run(plan: Plan) -> ExitCode {
@@ -46,6 +49,8 @@ enum StartError {
     Build(build::BuildError),
     /// An address cannot be listened on.
     Listen(open::ListenError),
+    /// Announcements, which are all that it is for, cannot be taken.
+    Control(control::StartError),
     /// The system gives no thread, signal or the like.
     System(io::Error),
 }
@@ -56,6 +61,7 @@ impl fmt::Display for StartError {
             StartError::Log(error) => write!(f, "the log cannot be opened: {error}"),
             StartError::Build(error) => error.fmt(f),
             StartError::Listen(error) => error.fmt(f),
+            StartError::Control(error) => error.fmt(f),
             StartError::System(error) => write!(f, "the system refuses what is needed: {error}"),
         }
     }
@@ -76,6 +82,12 @@ struct Server {
     current: Arc<Snapshot>,
     most_connections: usize,
     pid_file: Option<PidFile>,
+    /// Where programs announce names, if they may.
+    control: Option<control::Running>,
+    /// The ports that this server listens on.
+    own_ports: Arc<Mutex<Vec<u16>>>,
+    /// Told when somebody asks the server to end.
+    shutdown: mpsc::UnboundedReceiver<()>,
     runtime: tokio::runtime::Runtime,
     signals: Signals,
 }
@@ -124,8 +136,7 @@ impl Server {
         let current = Arc::new(snapshot);
         let log = log::Writer::start(&build::log(&plan.config)).map_err(StartError::Log)?;
         let listening_cores = core::listening(count);
-        let opened =
-            open::open(&plan.config.listen, listening_cores).map_err(StartError::Listen)?;
+        let opened = open::open_planned(&plan, listening_cores).map_err(StartError::Listen)?;
         let gate = Gate::new(
             plan.config.limits.connections.unwrap_or(most_connections),
             plan.config.limits.connections_per_address,
@@ -139,12 +150,16 @@ impl Server {
             Signals::new().map_err(StartError::System)?
         };
         let banner = open::banner(&plan, &opened);
-        // Without a control plane nobody announces anything.
-        let (_, announced) = Publisher::new(&registry);
+        let (publisher, announced) = Publisher::new(&registry);
         let cores = Cores::start(count, listening_cores, &current, &announced, &gate, &log)
             .map_err(StartError::System)?;
+        let own_ports = Arc::new(Mutex::new(open::ports(&opened.listeners)));
+        let (asked, shutdown) = mpsc::unbounded_channel();
+        // Names are routed before the first request comes.
+        let control = announcements::start(&plan, publisher, &own_ports, asked)
+            .map_err(StartError::Control)?;
         cores.listen(opened.by_core);
-        eprint!("{banner}");
+        eprint!("{banner}{}", announcements::banner(control.as_ref()));
         tracing::info!(
             cores = count,
             connections = plan.config.limits.connections.unwrap_or(most_connections),
@@ -162,6 +177,9 @@ impl Server {
             retired: Vec::new(),
             current,
             most_connections,
+            control,
+            own_ports,
+            shutdown,
             runtime,
             signals,
         })
@@ -169,12 +187,23 @@ impl Server {
 
     fn run(mut self) -> ExitCode {
         loop {
-            match self.runtime.block_on(self.signals.next()) {
+            match self.next_event() {
                 Event::Stop => return self.stop(),
                 Event::Reload => self.reload(),
                 Event::Reopen => self.log.reopen(),
             }
         }
+    }
+
+    /// The next signal, or wish to end.
+    fn next_event(&mut self) -> Event {
+        let (signals, shutdown) = (&mut self.signals, &mut self.shutdown);
+        self.runtime.block_on(async {
+            tokio::select! {
+                event = signals.next() => event,
+                Some(()) = shutdown.recv() => Event::Stop,
+            }
+        })
     }
 
     /// Lets the cores finish what they have; a second signal ends the process at once.
@@ -185,6 +214,9 @@ impl Server {
             seconds = drain.as_secs(),
             "finishing; a second signal ends at once"
         );
+        if let Some(control) = self.control.take() {
+            control.stop();
+        }
         self.cores.send(|| Message::Drain(drain));
         let Server {
             runtime,
@@ -267,6 +299,10 @@ impl Server {
         }
         self.listeners = kept;
         self.listeners.extend(opened.listeners);
+        *self
+            .own_ports
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = open::ports(&self.listeners);
     }
 }
 

@@ -77,6 +77,32 @@ impl fmt::Display for ListenError {
     }
 }
 
+/// Where `dreamserver core` listens when port 80 needs rights that it does not have.
+const UNPRIVILEGED: ListenAddress = ListenAddress::Any(8080);
+
+/// Opens what the plan wants; the core server makes do with another port if nobody has chosen one.
+pub(super) fn open_planned(plan: &Plan, cores: usize) -> Result<Opened, ListenError> {
+    let opened = open(&plan.config.listen, cores);
+    let chosen = plan.base != Base::Core || !plan.overrides.listen.is_empty();
+    match opened {
+        Err(error) if !chosen && error.error.kind() == io::ErrorKind::PermissionDenied => {
+            let opened = open(&[UNPRIVILEGED], cores)?;
+            eprintln!(
+                "dreamserver: port 80 needs rights that this user does not have, so this is port {}\n{ALLOW}",
+                UNPRIVILEGED.port()
+            );
+            Ok(opened)
+        }
+        opened => opened,
+    }
+}
+
+/// How to get port 80.
+const ALLOW: &str = "\
+allow port 80 with one of these:
+  sudo setcap cap_net_bind_service=+ep $(command -v dreamserver)
+  sudo sysctl net.ipv4.ip_unprivileged_port_start=80";
+
 /// Opens every address for `cores` cores.
 pub(super) fn open(addresses: &[ListenAddress], cores: usize) -> Result<Opened, ListenError> {
     let mut opened = Opened {
@@ -132,6 +158,12 @@ fn open_address(
     }
 }
 
+/// The ports of these listeners.
+pub(super) fn ports(listeners: &[Listening]) -> Vec<u16> {
+    let sockets = listeners.iter().flat_map(|listening| &listening.sockets);
+    sockets.map(SocketAddr::port).collect()
+}
+
 fn is_missing_family(error: &io::Error) -> bool {
     let code = error.raw_os_error().unwrap_or_default();
     code == rustix::io::Errno::AFNOSUPPORT.raw_os_error()
@@ -155,6 +187,7 @@ pub(super) fn banner(plan: &Plan, opened: &Opened) -> String {
             let endpoints: Vec<String> = endpoints.iter().map(ToString::to_string).collect();
             endpoints.join(", ")
         }
+        Base::Core => "what programs announce".into(),
     };
     let version = env!("CARGO_PKG_VERSION");
     let links: Vec<String> = opened.listeners.iter().map(Listening::link).collect();
@@ -162,7 +195,7 @@ pub(super) fn banner(plan: &Plan, opened: &Opened) -> String {
     let folder = match &plan.base {
         Base::Nothing => Some(Path::new("staticfiles")),
         Base::Files(folder) => Some(folder.as_path()),
-        Base::File(_) | Base::Proxy(_) => None,
+        Base::File(_) | Base::Proxy(_) | Base::Core => None,
     };
     let next = match folder.filter(|folder| !folder.is_dir()) {
         Some(folder) => format!(

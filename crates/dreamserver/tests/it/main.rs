@@ -7,6 +7,7 @@
     reason = "in a test the panic is the report; clippy knows only the functions that are tests themselves"
 )]
 
+mod announce;
 mod corpora;
 mod files;
 mod h1;

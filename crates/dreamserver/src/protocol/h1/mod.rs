@@ -148,10 +148,11 @@ impl Connection {
         }
         // No hold on it: what is published while a client is idle is for its next request, and an idle client keeps nothing
         // alive that was replaced.
-        let current = self.core.current();
-        let (patience, most) = (current.timeouts.head, current.limits.head + 1);
-        incoming.timer.set(current.timeouts.keep_alive);
-        drop(current);
+        let (patience, most) = {
+            let current = self.core.current();
+            incoming.timer.set(current.timeouts.keep_alive);
+            (current.timeouts.head, current.limits.head + 1)
+        };
         let mut begun = None;
         let Connection {
             core,

@@ -1,0 +1,170 @@
+//! The commands that speak to a running server: `add`, `remove`, `list`, `status` and `stop`.
+
+use super::args::{AddArguments, ControlAddress};
+use super::{USAGE, fail, print};
+use crate::address::ListenAddress;
+use dream_control::{Client, Command, Error, Reply};
+use serde_json::{Map, Value, json};
+use std::process::ExitCode;
+
+/// Speaks to the server whose announcements come in at one address.
+pub(super) struct Speaker {
+    control: ControlAddress,
+}
+
+impl Speaker {
+    pub(super) fn new(control: ControlAddress) -> Speaker {
+        Speaker { control }
+    }
+
+    pub(super) fn add(&self, arguments: &AddArguments) -> ExitCode {
+        self.show(&arguments.line(), |words, _| {
+            match words.split(' ').collect::<Vec<_>>().as_slice() {
+                [_, domain, port, "waiting"] => {
+                    format!("{domain} will reach port {port}, where nothing answers yet\n")
+                }
+                [_, domain, port, ..] => format!("{domain} reaches port {port}\n"),
+                _ => format!("{words}\n"),
+            }
+        })
+    }
+
+    pub(super) fn remove(&self, domain: &str) -> ExitCode {
+        self.show(&format!("remove {domain}"), |_, _| {
+            format!("{domain} is no longer served\n")
+        })
+    }
+
+    pub(super) fn stop(&self) -> ExitCode {
+        self.show("shutdown", |_, _| {
+            "the server finishes what it has and ends\n".to_owned()
+        })
+    }
+
+    pub(super) fn status(&self, as_json: bool) -> ExitCode {
+        self.show("status", |_, body| match as_json {
+            true => {
+                let pairs = body.lines().filter_map(|line| line.split_once('='));
+                let status: Map<String, Value> = pairs
+                    .map(|(key, value)| (key.to_owned(), value_of(value)))
+                    .collect();
+                format!("{}\n", Value::Object(status))
+            }
+            false => format!("{}\n", body.replace('=', ": ")),
+        })
+    }
+
+    pub(super) fn list(&self, as_json: bool) -> ExitCode {
+        match self.names() {
+            Ok(names) if as_json => print(format!("{}\n", Value::Array(names)).as_bytes()),
+            Ok(names) => print(table(&names).as_bytes()),
+            Err(code) => code,
+        }
+    }
+
+    /// Every name, page by page.
+    fn names(&self) -> Result<Vec<Value>, ExitCode> {
+        let mut names = Vec::new();
+        let mut command = "list".to_owned();
+        loop {
+            let (words, body) = self.send(&command)?;
+            names.extend(body.lines().filter_map(name));
+            match words.split_once("next=") {
+                Some((_, next)) => command = format!("list after={next}"),
+                None => return Ok(names),
+            }
+        }
+    }
+
+    /// Sends a command and says what came of it.
+    fn show(&self, command: &str, say: impl Fn(&str, &str) -> String) -> ExitCode {
+        match self.send(command) {
+            Ok((words, body)) => print(say(&words, &body).as_bytes()),
+            Err(code) => code,
+        }
+    }
+
+    /// Sends a command, as any program would write it; what goes wrong is said.
+    fn send(&self, command: &str) -> Result<(String, String), ExitCode> {
+        let Some(address) = self.control.address() else {
+            let _ = fail("--control off: there is nobody to speak to");
+            return Err(ExitCode::from(USAGE));
+        };
+        let command = match Command::parse(command.as_bytes()) {
+            Ok(command) => command,
+            Err(fault) => {
+                let _ = fail(&fault.to_string());
+                return Err(ExitCode::from(USAGE));
+            }
+        };
+        let reply = ask(address, &command).map_err(|error| fail(&error.to_string()))?;
+        match reply.words() {
+            Ok(words) => Ok((words.to_owned(), reply.body().to_owned())),
+            Err(refusal) => Err(fail(&refusal.to_string())),
+        }
+    }
+}
+
+/// Asks by IPv4, as senders do, and else by IPv6.
+fn ask(address: ListenAddress, command: &Command) -> Result<Reply, Error> {
+    let sockets = address.sockets();
+    let mut failure = None;
+    for socket in sockets.into_iter().rev() {
+        match Client::new(socket).send(command) {
+            Ok(reply) => return Ok(reply),
+            Err(error) => failure = failure.or(Some(error)),
+        }
+    }
+    Err(failure.unwrap_or(Error::NobodyThere(([127, 0, 0, 1], address.port()).into())))
+}
+
+/// A line of a page as JSON.
+fn name(line: &str) -> Option<Value> {
+    let mut words = line.split(' ');
+    let mut name = json!({ "domain": words.next()?, "port": value_of(words.next()?) });
+    for (key, value) in words.filter_map(|word| word.split_once('=')) {
+        name[key] = value_of(value);
+    }
+    Some(name)
+}
+
+/// A number, if it is one.
+fn value_of(text: &str) -> Value {
+    text.parse::<u64>()
+        .map_or_else(|_| json!(text), |number| json!(number))
+}
+
+/// Names in columns.
+fn table(names: &[Value]) -> String {
+    if names.is_empty() {
+        return "nothing is announced; `dreamserver add example.com 5665` does it\n".to_owned();
+    }
+    let text = |name: &Value, key: &str| match &name[key] {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let widest = names
+        .iter()
+        .map(|name| text(name, "domain").len())
+        .max()
+        .unwrap_or(0)
+        .max("DOMAIN".len());
+    let mut table = format!("{:widest$}  {:>5}  {}\n", "DOMAIN", "PORT", "UNTIL");
+    for name in names {
+        let until = ["ttl", "pid"]
+            .iter()
+            .filter(|key| !name[**key].is_null())
+            .map(|key| format!("{key} {}", text(name, key)))
+            .collect::<Vec<_>>()
+            .join(", ");
+        let line = format!(
+            "{:widest$}  {:>5}  {until}",
+            text(name, "domain"),
+            text(name, "port")
+        );
+        table.push_str(line.trim_end());
+        table.push('\n');
+    }
+    table
+}

@@ -1,0 +1,221 @@
+//! What is done about an announcement, whatever way it came.
+
+use super::commit::Queue;
+use super::lease::Leases;
+use super::table::{Change, Entries, Table, Target};
+use super::{Options, StartError, name};
+use crate::state::{Entry, Folder, Process, Store};
+use dream_control::{Add, Command, Domain, Reply};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::{Instant, SystemTime};
+use tokio::sync::{Notify, Semaphore, mpsc};
+
+/// So many targets are asked at once whether they answer: each takes a descriptor.
+const PROBES: usize = 64;
+/// So many announcements are answered at once; more are told to come again.
+const MOST: usize = 10_000;
+
+/// `ok …`, or else `err …`.
+pub(super) type Answer = Result<Reply, Reply>;
+
+/// What the control thread knows.
+pub(super) struct Control {
+    pub(super) queue: Queue,
+    pub(super) leases: Leases,
+    pub(super) counts: Counts,
+    pub(super) table: RefCell<Table>,
+    /// Told when something was announced or has ended.
+    pub(super) changed: Notify,
+    own_ports: Arc<Mutex<Vec<u16>>>,
+    shutdown: mpsc::UnboundedSender<()>,
+    pub(super) probes: Semaphore,
+    pub(super) started: Instant,
+}
+
+/// What has come in, since the start.
+#[derive(Default)]
+pub(super) struct Counts {
+    /// Announcements.
+    pub(super) received: Cell<u64>,
+    /// Of those, answered with an error.
+    pub(super) refused: Cell<u64>,
+    /// Of those, not answered: from elsewhere than this machine, or too many.
+    pub(super) dropped: Cell<u64>,
+    /// Being answered.
+    under_way: Cell<usize>,
+}
+
+pub(super) fn count(cell: &Cell<u64>) {
+    cell.set(cell.get() + 1);
+}
+
+impl Control {
+    /// What was known before is known again, and routed.
+    pub(super) fn open(options: Options) -> Result<(Rc<Control>, Store), StartError> {
+        let folder = Folder::open(&options.folder).map_err(StartError::Folder)?;
+        let (mut store, mut recovered) = Store::open(folder.clone()).map_err(StartError::State)?;
+        for damage in &recovered.damaged {
+            tracing::error!(%damage, "a kept announcement is damaged and was set aside");
+        }
+        if let Err(error) = super::import::import(&folder, &mut store, &mut recovered.entries) {
+            tracing::error!(%error, "the targets of the old core server cannot be taken over");
+        }
+        let control = Rc::new(Control {
+            queue: Queue::default(),
+            leases: Leases::default(),
+            counts: Counts::default(),
+            table: RefCell::new(Table::new(recovered.entries, options.publisher)),
+            changed: Notify::new(),
+            own_ports: options.own_ports,
+            shutdown: options.shutdown,
+            probes: Semaphore::new(PROBES),
+            started: Instant::now(),
+        });
+        for (name, entry) in control.entries().iter() {
+            control.watch(name, entry);
+        }
+        tokio::task::spawn_local(super::mirror::follow(control.clone(), folder));
+        Ok((control, store))
+    }
+
+    /// Answers one announcement.
+    pub(super) async fn answer(self: &Rc<Self>, text: &[u8]) -> Reply {
+        count(&self.counts.received);
+        let under_way = &self.counts.under_way;
+        under_way.set(under_way.get() + 1);
+        let answer = match Command::parse(text) {
+            Ok(_) if under_way.get() > MOST => {
+                Err(refusal("busy", "too many announcements at once"))
+            }
+            Ok(command) => self.carry_out(command).await,
+            Err(fault) => Err(Reply::from(&fault)),
+        };
+        under_way.set(under_way.get() - 1);
+        answer.unwrap_or_else(|refusal| {
+            count(&self.counts.refused);
+            refusal
+        })
+    }
+
+    async fn carry_out(self: &Rc<Self>, command: Command) -> Answer {
+        match command {
+            Command::Add(add) => self.add(add).await,
+            Command::Remove(domain) => self.remove(&domain).await,
+            Command::List { after } => self.list(after.as_ref()),
+            Command::Status => Ok(self.status()),
+            Command::Ping => Ok(Reply::ok("ping")),
+            Command::Shutdown => {
+                // Nobody listens if the server ends already.
+                let _ = self.shutdown.send(());
+                Ok(Reply::ok("shutdown"))
+            }
+        }
+    }
+
+    async fn add(self: &Rc<Self>, add: Add) -> Answer {
+        let name: Arc<str> = name::ascii(&add.domain)?.into();
+        let entry = self.entry(&add)?;
+        let target = Target::of(&entry);
+        let check = entry.check.clone();
+        self.keep(name.clone(), Some(entry.clone())).await?;
+        self.watch(&name, &entry);
+        let ready = self.switch(&name, &target, check.as_deref()).await;
+        let waiting = if ready { "" } else { " waiting" };
+        Ok(Reply::ok(&format!("add {name} {}{waiting}", target.port)))
+    }
+
+    async fn remove(&self, domain: &Domain) -> Answer {
+        let name = name::ascii(domain)?;
+        if !self.entries().contains_key(&*name) {
+            return Err(refusal(
+                "unknown-domain",
+                &format!("{name} was not announced"),
+            ));
+        }
+        self.keep(Arc::from(&*name), None).await?;
+        Ok(Reply::ok(&format!("remove {name}")))
+    }
+
+    /// Ends a name whose lease or process has ended, if that is still the entry that it was.
+    pub(super) async fn end(&self, name: &Arc<str>, still: impl Fn(&Entry) -> bool) {
+        if self.entries().get(name).is_some_and(still) {
+            match self.keep(name.clone(), None).await {
+                Ok(()) => tracing::info!(domain = &**name, "an announcement has run out"),
+                Err(reply) => {
+                    tracing::error!(domain = &**name, %reply, "an announcement that has run out stays")
+                }
+            }
+        }
+    }
+
+    /// What is to be kept of an announcement.
+    fn entry(&self, add: &Add) -> Result<Entry, Reply> {
+        let own_ports = self
+            .own_ports
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        if add.host.is_none() && (own_ports.contains(&add.port) || add.port == dream_control::PORT)
+        {
+            return Err(refusal(
+                "own-port",
+                &format!("{} is a port of this server", add.port),
+            ));
+        }
+        if add.host.is_some() {
+            return Err(refusal(
+                "bad-option",
+                "host: other machines need `control.hosts = true`",
+            ));
+        }
+        Ok(Entry {
+            port: add.port,
+            host: add.host,
+            owner: None,
+            check: add.check.as_deref().map(Box::from),
+            until: add.ttl.map(|ttl| seconds(SystemTime::now() + ttl)),
+            process: add.pid.map(process).transpose()?,
+        })
+    }
+
+    /// Makes a change durable, and routes it.
+    async fn keep(&self, name: Arc<str>, entry: Option<Entry>) -> Result<(), Reply> {
+        self.queue
+            .commit(Change { name, entry })
+            .await
+            .map_err(|error| refusal("not-kept", &error.to_string()))
+    }
+
+    /// The table's, now that they are durable.
+    pub(super) fn apply(&self, changes: Vec<Change>) {
+        let mut table = self.table.borrow_mut();
+        for change in changes {
+            table.apply(change);
+        }
+        table.publish();
+        self.changed.notify_one();
+    }
+
+    /// A copy of what was announced.
+    pub(super) fn entries(&self) -> Entries {
+        self.table.borrow().entries().clone()
+    }
+}
+
+/// Why an announcement that can be read is not carried out.
+pub(super) fn refusal(code: &'static str, detail: &str) -> Reply {
+    Reply::err(code, detail)
+}
+
+pub(super) fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+/// The process of this number, if it runs.
+fn process(pid: u32) -> Result<Process, Reply> {
+    super::lease::started(pid)
+        .map(|started| Process { pid, started })
+        .ok_or_else(|| refusal("bad-option", &format!("pid: there is no process {pid}")))
+}

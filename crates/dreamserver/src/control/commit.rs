@@ -1,0 +1,177 @@
+//! Making announcements durable: those that come while the disk is busy share the next turn of it.
+
+use super::answer::Control;
+use super::table::Change;
+use crate::state::{self, Compacted, Compaction, Folder, Store};
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, oneshot};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+/// So many announcements wait for the disk at most; more are refused.
+const MOST: usize = 10_000;
+
+/// Announcements that wait for the disk.
+#[derive(Default)]
+pub(super) struct Queue {
+    waiting: RefCell<Vec<Waiting>>,
+    filled: Notify,
+}
+
+struct Waiting {
+    change: Change,
+    done: oneshot::Sender<Result<(), Arc<io::Error>>>,
+}
+
+impl Queue {
+    /// Makes a change durable, and then the table's.
+    ///
+    /// # Errors
+    /// The disk failed, too many wait, or the server ends; then nothing changed.
+    pub(super) async fn commit(&self, change: Change) -> Result<(), Arc<io::Error>> {
+        let (done, is_done) = oneshot::channel();
+        {
+            let mut waiting = self.waiting.borrow_mut();
+            if waiting.len() >= MOST {
+                return Err(Arc::new(io::Error::other("too many announcements at once")));
+            }
+            waiting.push(Waiting { change, done });
+        }
+        self.filled.notify_one();
+        is_done
+            .await
+            .unwrap_or_else(|_| Err(Arc::new(io::Error::other("the server ends"))))
+    }
+
+    async fn next(&self) -> Vec<Waiting> {
+        loop {
+            let waiting = std::mem::take(&mut *self.waiting.borrow_mut());
+            if !waiting.is_empty() {
+                return waiting;
+            }
+            self.filled.notified().await;
+        }
+    }
+}
+
+/// Commits until it is told to stop.
+pub(super) async fn run(control: Rc<Control>, store: Store, mut stopped: oneshot::Receiver<()>) {
+    let mut keeper = Keeper {
+        control,
+        store: Some(store),
+        compacting: None,
+        compact_from: Instant::now(),
+    };
+    loop {
+        tokio::select! {
+            batch = keeper.control.queue.next() => {
+                if keeper.commit(batch).await.is_none() {
+                    tracing::error!("announcements can no longer be kept: a fault of our own");
+                    return;
+                }
+            }
+            compacted = finished(&mut keeper.compacting) => keeper.finish(compacted),
+            _ = &mut stopped => return,
+        }
+    }
+}
+
+/// A journal is written anew no sooner than this after that failed: a full disk has not more room at once.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// Who writes.
+struct Keeper {
+    control: Rc<Control>,
+    /// Gone only while it is on the thread that waits for the disk.
+    store: Option<Store>,
+    compacting: Option<JoinHandle<io::Result<Compacted>>>,
+    compact_from: Instant,
+}
+
+/// What a turn of the disk gave.
+struct Turn {
+    store: Store,
+    changes: Vec<Change>,
+    result: io::Result<()>,
+    compaction: Option<Compaction<Folder>>,
+}
+
+impl Keeper {
+    /// Commits what has come together; nothing if the store is lost.
+    async fn commit(&mut self, batch: Vec<Waiting>) -> Option<()> {
+        let (changes, done): (Vec<_>, Vec<_>) = batch
+            .into_iter()
+            .map(|waiting| (waiting.change, waiting.done))
+            .unzip();
+        let store = self.store.take()?;
+        let may_compact = Instant::now() >= self.compact_from;
+        // The disk may take its time; the thread goes on receiving.
+        let turn = spawn_blocking(move || turn(store, changes, may_compact));
+        let turn = turn.await.ok()?;
+        self.store = Some(turn.store);
+        let result = turn.result.map_err(Arc::new);
+        match &result {
+            Ok(()) => self.control.apply(turn.changes),
+            Err(error) => {
+                tracing::error!(%error, "announcements were refused: they cannot be kept")
+            }
+        }
+        if let Some(compaction) = turn.compaction {
+            let entries = self.control.entries();
+            self.compacting = Some(spawn_blocking(move || {
+                compaction.write(entries.iter().map(|(name, entry)| (&**name, entry)))
+            }));
+        }
+        for done in done {
+            // Whoever waited may be gone.
+            let _ = done.send(result.clone());
+        }
+        Some(())
+    }
+
+    fn finish(&mut self, compacted: io::Result<Compacted>) {
+        self.compacting = None;
+        match (compacted, &mut self.store) {
+            (Ok(compacted), Some(store)) => store.finish_compaction(compacted),
+            (Err(error), _) => {
+                self.compact_from = Instant::now() + PAUSE;
+                tracing::warn!(%error, "the journal cannot be written anew; it grows meanwhile");
+            }
+            (Ok(_), None) => {}
+        }
+    }
+}
+
+/// The end of a compaction, if there is one.
+async fn finished(
+    compacting: &mut Option<JoinHandle<io::Result<Compacted>>>,
+) -> io::Result<Compacted> {
+    match compacting {
+        Some(compacting) => compacting.await.map_err(io::Error::other)?,
+        None => std::future::pending().await,
+    }
+}
+
+/// On a thread that may wait for the disk.
+fn turn(mut store: Store, changes: Vec<Change>, may_compact: bool) -> Turn {
+    let written: Vec<state::Change<'_>> = changes.iter().map(Change::as_kept).collect();
+    let result = store.commit(&written);
+    // It begins with what is in the table after this turn, and not later.
+    let begins = may_compact && result.is_ok() && store.needs_compaction();
+    let compaction = match begins.then(|| store.begin_compaction()).transpose() {
+        Ok(compaction) => compaction,
+        Err(error) => {
+            tracing::warn!(%error, "the journal cannot be written anew");
+            None
+        }
+    };
+    Turn {
+        store,
+        changes,
+        result,
+        compaction,
+    }
+}

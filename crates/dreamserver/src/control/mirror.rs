@@ -1,0 +1,29 @@
+//! A list of the names for people, `forward_targets.txt`, that follows the table.
+
+use super::answer::Control;
+use crate::state::{self, Folder};
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+/// It is written no more often than this.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Writes the list when something has changed.
+pub(super) async fn follow(control: Rc<Control>, folder: Folder) {
+    loop {
+        let (entries, folder) = (control.entries(), folder.clone());
+        let writing = spawn_blocking(move || {
+            state::mirror(
+                &folder,
+                entries.iter().map(|(name, entry)| (&**name, entry)),
+            )
+        });
+        if let Ok(Err(error)) = writing.await {
+            tracing::warn!(%error, "the list of names cannot be written");
+        }
+        sleep(PAUSE).await;
+        control.changed.notified().await;
+    }
+}

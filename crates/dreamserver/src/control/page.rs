@@ -1,0 +1,77 @@
+//! What is shown of the table: pages of names, and the state of the server.
+
+use super::answer::{Answer, Control, seconds};
+use super::name;
+use crate::state::Entry;
+use dream_control::{Domain, Reply};
+use std::fmt::Write;
+use std::ops::Bound;
+use std::time::SystemTime;
+
+/// Bytes of a page of the list: fits into a datagram on loopback, and is a moment's work.
+const PAGE: usize = 8 * 1024;
+
+impl Control {
+    /// The names after one, as many as fit on a page.
+    pub(super) fn list(&self, after: Option<&Domain>) -> Answer {
+        let entries = self.entries();
+        let after = after.map(name::ascii).transpose()?;
+        let rest = match &after {
+            Some(name) => entries.range::<_, str>((Bound::Excluded(&**name), Bound::Unbounded)),
+            None => entries.range::<_, str>(..),
+        };
+        let mut page = String::new();
+        let mut last = None;
+        let mut more = false;
+        for (name, entry) in rest {
+            if page.len() > PAGE {
+                more = true;
+                break;
+            }
+            write_line(&mut page, name, entry);
+            last = Some(name);
+        }
+        let next = match (more, last) {
+            (true, Some(last)) => format!(" next={last}"),
+            _ => String::new(),
+        };
+        Ok(Reply::ok(&format!("list {}{next}", entries.len())).with_lines(page.lines()))
+    }
+
+    pub(super) fn status(&self) -> Reply {
+        let body = format!(
+            "version={}\npid={}\nuptime={}\nnames={}\nreceived={}\nrefused={}\ndropped={}\n",
+            env!("CARGO_PKG_VERSION"),
+            std::process::id(),
+            self.started.elapsed().as_secs(),
+            self.table.borrow().entries().len(),
+            self.counts.received.get(),
+            self.counts.refused.get(),
+            self.counts.dropped.get(),
+        );
+        Reply::ok("status").with_lines(body.lines())
+    }
+}
+
+/// One line of the list: as it would be announced, with what is left of a lease.
+fn write_line(page: &mut String, name: &str, entry: &Entry) {
+    // Writing to a string never fails.
+    let _ = write!(page, "{name} {}", entry.port);
+    if let Some(host) = entry.host {
+        let _ = write!(page, " host={host}");
+    }
+    if let Some(until) = entry.until {
+        let _ = write!(
+            page,
+            " ttl={}s",
+            until.saturating_sub(seconds(SystemTime::now()))
+        );
+    }
+    if let Some(process) = &entry.process {
+        let _ = write!(page, " pid={}", process.pid);
+    }
+    if let Some(check) = &entry.check {
+        let _ = write!(page, " check={check}");
+    }
+    page.push('\n');
+}

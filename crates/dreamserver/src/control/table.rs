@@ -1,0 +1,165 @@
+//! What was announced, and where each name is routed now.
+//!
+//! The two differ while a name switches: until its new target answers, requests go to the old one.
+
+use crate::address::EndpointAddress;
+use crate::serve::{Announced, Route};
+use crate::server::Publisher;
+use crate::state::{self, Entry};
+use imbl::OrdMap;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Everything that was announced, in the order of names; a copy costs nothing, so that it can be written down meanwhile.
+pub(super) type Entries = OrdMap<Arc<str>, Entry>;
+
+/// Where requests go.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Target {
+    /// This machine, if it is none.
+    pub(super) host: Option<IpAddr>,
+    pub(super) port: u16,
+}
+
+impl Target {
+    pub(super) fn of(entry: &Entry) -> Target {
+        Target {
+            host: entry.host,
+            port: entry.port,
+        }
+    }
+
+    /// `localhost` means both of its addresses.
+    fn endpoint(&self) -> EndpointAddress {
+        EndpointAddress::Tcp {
+            host: self
+                .host
+                .map_or_else(|| "localhost".to_owned(), |host| host.to_string()),
+            port: self.port,
+        }
+    }
+}
+
+/// A name and what it is to be from now on: nothing, if it is to go.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    pub(super) name: Arc<str>,
+    pub(super) entry: Option<Entry>,
+}
+
+impl Change {
+    /// As the state keeps it.
+    pub(super) fn as_kept(&self) -> state::Change<'_> {
+        match &self.entry {
+            Some(entry) => state::Change::Set(&self.name, entry),
+            None => state::Change::Remove(&self.name),
+        }
+    }
+}
+
+/// The announced names.
+pub(super) struct Table {
+    entries: Entries,
+    routed: Announced,
+    /// Names that are routed elsewhere than their entry says, and where.
+    switching: HashMap<Arc<str>, Target>,
+    routes: HashMap<Target, Shared>,
+    publisher: Publisher,
+}
+
+/// The route of all names with one target.
+struct Shared {
+    route: Arc<Route>,
+    names: usize,
+}
+
+impl Table {
+    /// A table of these entries, all of them routed.
+    pub(super) fn new(
+        entries: impl IntoIterator<Item = (Box<str>, Entry)>,
+        publisher: Publisher,
+    ) -> Table {
+        let mut table = Table {
+            entries: Entries::new(),
+            routed: Announced::new(),
+            switching: HashMap::new(),
+            routes: HashMap::new(),
+            publisher,
+        };
+        for (name, entry) in entries {
+            let name = Arc::from(name);
+            let entry = Some(entry);
+            table.apply(Change { name, entry });
+        }
+        table.publish();
+        table
+    }
+
+    pub(super) fn entries(&self) -> &Entries {
+        &self.entries
+    }
+
+    /// Where requests for a name go while its new target does not answer.
+    pub(super) fn switching(&self, name: &str) -> Option<&Target> {
+        self.switching.get(name)
+    }
+
+    /// Makes a change, which is durable. Cores hear of it with [`Table::publish`].
+    pub(super) fn apply(&mut self, change: Change) {
+        let name = change.name;
+        let before = match self.switching.remove(&name) {
+            Some(target) => Some(target),
+            None => self.entries.get(&name).map(Target::of),
+        };
+        let Some(entry) = change.entry else {
+            self.entries.remove(&name);
+            self.routed.remove(&name);
+            before.inspect(|target| self.release(target));
+            return;
+        };
+        let wanted = Target::of(&entry);
+        self.entries.insert(name.clone(), entry);
+        match before {
+            Some(before) if before != wanted => {
+                self.switching.insert(name, before);
+            }
+            Some(_) => {}
+            None => self.route(&name, &wanted),
+        }
+    }
+
+    /// Has requests for a name go where its entry says.
+    pub(super) fn finish_switch(&mut self, name: &Arc<str>) {
+        if let Some(before) = self.switching.remove(name)
+            && let Some(wanted) = self.entries.get(name).map(Target::of)
+        {
+            self.route(name, &wanted);
+            self.release(&before);
+        }
+    }
+
+    /// Tells the cores.
+    pub(super) fn publish(&mut self) {
+        self.publisher.publish(self.routed.clone());
+    }
+
+    fn route(&mut self, name: &Arc<str>, target: &Target) {
+        let shared = self.routes.entry(target.clone()).or_insert_with(|| Shared {
+            route: self.publisher.route(&target.endpoint()),
+            names: 0,
+        });
+        shared.names += 1;
+        self.routed.insert(name, shared.route.clone());
+    }
+
+    /// A name is routed there no longer.
+    fn release(&mut self, target: &Target) {
+        if let Some(shared) = self.routes.get_mut(target) {
+            shared.names -= 1;
+            if shared.names == 0 {
+                self.routes.remove(target);
+            }
+        }
+    }
+}
