@@ -37,7 +37,7 @@ impl House {
         };
         let log = log::Writer::start(&off).unwrap();
         let (publisher, subscription) = Publisher::new(&Registry::default());
-        let (gate, first) = (Gate::new(100, 100), snapshot(sites));
+        let (gate, first) = (Gate::new(100, 100), Arc::new(snapshot(sites)));
         let cores = Cores::start(CORES, CORES, &first, &subscription, &gate, &log).unwrap();
         let bound = (0..CORES).map(|_| bind((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap());
         let bound: Vec<_> = bound.collect();
@@ -61,8 +61,8 @@ impl House {
         self.publisher.route(&origin.url().parse().unwrap())
     }
 
-    fn reload(&self, sites: &[(&str, &str)]) {
-        let fresh = snapshot(sites);
+    fn reload(&self, fresh: Snapshot) {
+        let fresh = Arc::new(fresh);
         self.cores.send(|| Message::Publish(fresh.clone()));
     }
 
@@ -97,7 +97,7 @@ impl Drop for House {
 }
 
 /// Sites that answer with a text.
-fn snapshot(sites: &[(&str, &str)]) -> Arc<Snapshot> {
+fn snapshot(sites: &[(&str, &str)]) -> Snapshot {
     let site = |(host, text): &(&str, &str)| SiteRoutes {
         hosts: vec![host.parse().unwrap()],
         routes: vec![(
@@ -105,13 +105,13 @@ fn snapshot(sites: &[(&str, &str)]) -> Arc<Snapshot> {
             answering(text, Vec::new()),
         )],
     };
-    Arc::new(Snapshot {
+    Snapshot {
         table: Table::build(sites.iter().map(site).collect())
             .unwrap_or_else(|_| panic!("no conflict")),
         limits: Limits::default(),
         timeouts: Timeouts::default(),
         trusted: Vec::new(),
-    })
+    }
 }
 
 fn answering(text: &str, chain: Vec<Middleware>) -> Route {
@@ -209,12 +209,30 @@ fn names_and_configuration_do_not_disturb_each_other() {
     let mut house = House::new(&[("site.example.com", "old")]);
     house.add("name.example.com", &fixed("name"));
     house.expect("name.example.com", "name");
-    house.reload(&[("site.example.com", "new")]);
+    house.reload(snapshot(&[("site.example.com", "new")]));
     house.expect("site.example.com", "new");
     house.expect("name.example.com", "name");
     house.add("second.example.com", &fixed("second"));
     house.expect("second.example.com", "second");
     house.expect("site.example.com", "new");
+}
+
+#[test]
+fn limits_of_a_reload_hold_for_announced_names() {
+    let mut house = House::new(&[]);
+    let origin = Origin::answering(respond(200, "text/plain", b"taken"));
+    house.add("a", &house.to(&origin));
+    house.settle();
+    let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi";
+    assert_eq!(house.clients()[0].ask(post).status, 200);
+    let mut fresh = snapshot(&[]);
+    fresh.limits.max_body = Some(1);
+    house.reload(fresh);
+    for address in house.addresses.clone() {
+        eventually("the body is too large", || {
+            Client::connect(address).ask(post).status == 413
+        });
+    }
 }
 
 #[test]
