@@ -73,7 +73,7 @@ impl Control {
             probes: Semaphore::new(PROBES),
             started: Instant::now(),
         });
-        for (name, entry) in control.entries().iter() {
+        for (name, entry) in control.table.borrow().entries() {
             control.watch(name, entry);
         }
         tokio::task::spawn_local(super::mirror::follow(control.clone(), folder));
@@ -128,7 +128,7 @@ impl Control {
 
     async fn remove(&self, domain: &Domain) -> Answer {
         let name = name::ascii(domain)?;
-        if !self.entries().contains_key(&*name) {
+        if !self.table.borrow().entries().contains_key(&*name) {
             return Err(refusal(
                 "unknown-domain",
                 &format!("{name} was not announced"),
@@ -140,7 +140,8 @@ impl Control {
 
     /// Ends a name whose lease or process has ended, if that is still the entry that it was.
     pub(super) async fn end(&self, name: &Arc<str>, still: impl Fn(&Entry) -> bool) {
-        if self.entries().get(name).is_some_and(still) {
+        let stands = self.table.borrow().entries().get(name).is_some_and(still);
+        if stands {
             match self.keep(name.clone(), None).await {
                 Ok(()) => tracing::info!(domain = &**name, "an announcement has run out"),
                 Err(reply) => {
@@ -197,8 +198,8 @@ impl Control {
         self.changed.notify_one();
     }
 
-    /// A copy of what was announced.
-    pub(super) fn entries(&self) -> Entries {
+    /// A copy of what was announced, to be written down on another thread.
+    pub(super) fn copy(&self) -> Entries {
         self.table.borrow().entries().clone()
     }
 }

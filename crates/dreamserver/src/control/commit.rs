@@ -120,7 +120,7 @@ impl Keeper {
             }
         }
         if let Some(compaction) = turn.compaction {
-            let entries = self.control.entries();
+            let entries = self.control.copy();
             self.compacting = Some(spawn_blocking(move || {
                 compaction.write(entries.iter().map(|(name, entry)| (&**name, entry)))
             }));

@@ -3,17 +3,20 @@
 use super::answer::Control;
 use crate::state::{self, Folder};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-/// It is written no more often than this.
+/// It is written no more often than this …
 const PAUSE: Duration = Duration::from_secs(1);
+/// … and a long list takes no more than one part in so many of the time.
+const SHARE: u32 = 20;
 
 /// Writes the list when something has changed.
 pub(super) async fn follow(control: Rc<Control>, folder: Folder) {
     loop {
-        let (entries, folder) = (control.entries(), folder.clone());
+        let begun = Instant::now();
+        let (entries, folder) = (control.copy(), folder.clone());
         let writing = spawn_blocking(move || {
             state::mirror(
                 &folder,
@@ -23,7 +26,7 @@ pub(super) async fn follow(control: Rc<Control>, folder: Folder) {
         if let Ok(Err(error)) = writing.await {
             tracing::warn!(%error, "the list of names cannot be written");
         }
-        sleep(PAUSE).await;
+        sleep(PAUSE.max(begun.elapsed() * SHARE)).await;
         control.changed.notified().await;
     }
 }

@@ -14,11 +14,12 @@ const PAGE: usize = 8 * 1024;
 impl Control {
     /// The names after one, as many as fit on a page.
     pub(super) fn list(&self, after: Option<&Domain>) -> Answer {
-        let entries = self.entries();
+        let table = self.table.borrow();
+        let entries = table.entries();
         let after = after.map(name::ascii).transpose()?;
         let rest = match &after {
-            Some(name) => entries.range::<_, str>((Bound::Excluded(&**name), Bound::Unbounded)),
-            None => entries.range::<_, str>(..),
+            Some(name) => entries.range::<str, _>((Bound::Excluded(&**name), Bound::Unbounded)),
+            None => entries.range::<str, _>(..),
         };
         let mut page = String::new();
         let mut last = None;

@@ -6,13 +6,12 @@ use crate::address::EndpointAddress;
 use crate::serve::{Announced, Route};
 use crate::server::Publisher;
 use crate::state::{self, Entry};
-use imbl::OrdMap;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// Everything that was announced, in the order of names; a copy costs nothing, so that it can be written down meanwhile.
-pub(super) type Entries = OrdMap<Arc<str>, Entry>;
+/// Everything that was announced, in the order of names.
+pub(super) type Entries = BTreeMap<Arc<str>, Entry>;
 
 /// Where requests go.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
