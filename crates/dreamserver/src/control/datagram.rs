@@ -9,7 +9,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::rc::Rc;
 
-/// Room for announcements that come while we are busy; the system may give less.
+/// Bytes of announcements that the system keeps while we are busy.
 const QUEUE: usize = 4 << 20;
 /// One byte more than the longest announcement, so that a longer one is seen to be.
 const LONGEST: usize = 1025;
@@ -81,28 +81,48 @@ impl Ports {
     }
 }
 
-/// Only this machine can reach a loopback address; without `SO_REUSEADDR`, nobody else can take the port beside us.
+/// A port that the system chose for UDP may be taken for TCP; so often another one is asked for.
+const TRIES: usize = 16;
+
+/// Opens both at one address.
 fn open(address: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
-    let family = Domain::for_address(address);
-    let udp = Socket::new(family, Type::DGRAM, Some(Protocol::UDP))?;
-    if address.is_ipv6() {
-        udp.set_only_v6(true)?;
+    let is_given = address.port() != 0;
+    let mut tries = 0..TRIES;
+    loop {
+        let last = tries.next().is_none() || is_given;
+        match open_once(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && !last => {}
+            opened => return opened,
+        }
     }
-    udp.bind(&address.into())?;
+}
+
+/// Only this machine can reach a loopback address; without `SO_REUSEADDR`, nobody else can take the UDP port beside us.
+fn open_once(address: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
+    let udp = socket(address, Type::DGRAM, Protocol::UDP)?;
+    // The system may give less.
     let _ = udp.set_recv_buffer_size(QUEUE);
-    udp.set_nonblocking(true)?;
+    udp.bind(&address.into())?;
     let udp = UdpSocket::from(udp);
-    let tcp = Socket::new(family, Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        tcp.set_only_v6(true)?;
-    }
+    let tcp = socket(address, Type::STREAM, Protocol::TCP)?;
     // Connections of an earlier run may still be in TIME_WAIT.
     tcp.set_reuse_address(true)?;
     tcp.bind(&udp.local_addr()?.into())?;
-    tcp.listen(128)?;
-    tcp.set_nonblocking(true)?;
+    tcp.listen(BACKLOG)?;
     Ok((udp, tcp.into()))
 }
+
+fn socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Senders by TCP that wait to be accepted.
+const BACKLOG: i32 = 128;
 
 /// Answers announcements for as long as there is a socket.
 pub(super) async fn receive(control: Rc<Control>, socket: Rc<tokio::net::UdpSocket>) {
