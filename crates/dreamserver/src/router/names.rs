@@ -1,7 +1,7 @@
 //! Names that come and go while the server runs, and what each leads to.
 //!
 //! The back office changes its copy and publishes a clone; the cores look up in what was published last, and exchanges
-//! in what they began with. A clone and a change cost the same for ten names and for a million.
+//! in what they began with. A clone copies nothing, and a change only the way to its name, however many names there are.
 
 use super::host::Host;
 use super::trie::Trie;
