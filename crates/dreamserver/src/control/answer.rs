@@ -180,7 +180,7 @@ impl Control {
         })
     }
 
-    /// Makes a change durable, and routes it.
+    /// Makes a change durable, and has every core know it.
     async fn keep(&self, name: Arc<str>, entry: Option<Entry>) -> Result<(), Reply> {
         self.queue
             .commit(Change { name, entry })
@@ -188,14 +188,14 @@ impl Control {
             .map_err(|error| refusal("not-kept", &error.to_string()))
     }
 
-    /// The table's, now that they are durable.
-    pub(super) fn apply(&self, changes: Vec<Change>) {
+    /// The table's, now that they are durable; ends when every core routes by them.
+    pub(super) fn apply(&self, changes: Vec<Change>) -> impl Future<Output = ()> + use<> {
         let mut table = self.table.borrow_mut();
         for change in changes {
             table.apply(change);
         }
-        table.publish();
         self.changed.notify_one();
+        table.publish()
     }
 
     /// A copy of what was announced, to be written down on another thread.

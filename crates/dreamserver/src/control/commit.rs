@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::{JoinHandle, spawn_blocking, spawn_local};
 
 /// So many announcements wait for the disk at most; more are refused.
 const MOST: usize = 10_000;
@@ -27,7 +27,7 @@ struct Waiting {
 }
 
 impl Queue {
-    /// Makes a change durable, and then the table's.
+    /// Makes a change durable, and has every core know it.
     ///
     /// # Errors
     /// The disk failed, too many wait, or the server ends; then nothing changed.
@@ -112,23 +112,33 @@ impl Keeper {
         let turn = spawn_blocking(move || turn(store, changes, may_compact));
         let turn = turn.await.ok()?;
         self.store = Some(turn.store);
-        let result = turn.result.map_err(Arc::new);
-        match &result {
-            Ok(()) => self.control.apply(turn.changes),
+        let published = match turn.result {
+            Ok(()) => Ok(self.control.apply(turn.changes)),
             Err(error) => {
-                tracing::error!(%error, "announcements were refused: they cannot be kept")
+                tracing::error!(%error, "announcements were refused: they cannot be kept");
+                Err(Arc::new(error))
             }
-        }
+        };
         if let Some(compaction) = turn.compaction {
             let entries = self.control.copy();
             self.compacting = Some(spawn_blocking(move || {
                 compaction.write(entries.iter().map(|(name, entry)| (&**name, entry)))
             }));
         }
-        for done in done {
-            // Whoever waited may be gone.
-            let _ = done.send(result.clone());
-        }
+        // The disk's next turn need not wait for the cores.
+        spawn_local(async move {
+            let result = match published {
+                Ok(published) => {
+                    published.await;
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            };
+            for done in done {
+                // Whoever waited may be gone.
+                let _ = done.send(result.clone());
+            }
+        });
         Some(())
     }
 

@@ -154,6 +154,8 @@ fn run(
     runtime.block_on(async {
         match Control::open(options) {
             Ok((control, store)) => {
+                let published = control.table.borrow_mut().publish();
+                published.await;
                 let _ = ready.send(Ok(()));
                 serve(control, store, ports, stopped).await;
             }

@@ -32,7 +32,7 @@ impl Control {
             return ready;
         }
         if ready {
-            self.finish_switch(name);
+            self.finish_switch(name).await;
         } else {
             let (control, name) = (self.clone(), name.clone());
             let (target, check) = (target.clone(), check.map(str::to_owned));
@@ -66,7 +66,7 @@ impl Control {
             };
             if !old_answers || self.answers(target, check).await {
                 if self.is_switching(name, target) {
-                    self.finish_switch(name);
+                    self.finish_switch(name).await;
                 }
                 return;
             }
@@ -81,9 +81,12 @@ impl Control {
         table.switching(name).is_some() && wanted.as_ref() == Some(target)
     }
 
-    fn finish_switch(&self, name: &Arc<str>) {
-        let mut table = self.table.borrow_mut();
-        table.finish_switch(name);
-        table.publish();
+    async fn finish_switch(&self, name: &Arc<str>) {
+        let published = {
+            let mut table = self.table.borrow_mut();
+            table.finish_switch(name);
+            table.publish()
+        };
+        published.await;
     }
 }

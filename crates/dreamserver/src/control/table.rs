@@ -74,7 +74,7 @@ struct Shared {
 }
 
 impl Table {
-    /// A table of these entries, all of them routed.
+    /// A table of these entries; cores hear of them with [`Table::publish`].
     pub(super) fn new(
         entries: impl IntoIterator<Item = (Box<str>, Entry)>,
         publisher: Publisher,
@@ -91,7 +91,6 @@ impl Table {
             let entry = Some(entry);
             table.apply(Change { name, entry });
         }
-        table.publish();
         table
     }
 
@@ -138,9 +137,9 @@ impl Table {
         }
     }
 
-    /// Tells the cores.
-    pub(super) fn publish(&mut self) {
-        self.publisher.publish(self.routed.clone());
+    /// Tells the cores; ends when all of them route by it.
+    pub(super) fn publish(&mut self) -> impl Future<Output = ()> + use<> {
+        self.publisher.publish(self.routed.clone())
     }
 
     fn route(&mut self, name: &Arc<str>, target: &Target) {

@@ -63,15 +63,14 @@ pub(super) fn listening(count: usize) -> usize {
 }
 
 impl Cores {
-    /// Starts `count` threads, the first `listening` of which will listen.
+    /// Starts a thread for each of these subscriptions, the first `listening` of which will listen.
     ///
     /// # Errors
     /// The system gives no thread.
     pub(super) fn start(
-        count: usize,
+        subscriptions: Vec<Subscription>,
         listening: usize,
         snapshot: &Arc<Snapshot>,
-        announced: &Subscription,
         gate: &Arc<Gate>,
         log: &log::Writer,
     ) -> io::Result<Cores> {
@@ -79,8 +78,9 @@ impl Cores {
             threads: Vec::new(),
             mailboxes: Vec::new(),
         };
+        let count = subscriptions.len();
         let (dealers, dealt): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(DEALT)).unzip();
-        for (number, dealt) in dealt.into_iter().enumerate() {
+        for (number, (dealt, announced)) in dealt.into_iter().zip(subscriptions).enumerate() {
             let (sender, mailbox) = mpsc::channel(MAILBOX);
             let seat = Seat {
                 mailbox,
@@ -90,7 +90,7 @@ impl Cores {
                     false => Vec::new(),
                 },
                 snapshot: snapshot.clone(),
-                announced: announced.clone(),
+                announced,
                 gate: gate.clone(),
                 log: log.sink(),
             };
@@ -350,9 +350,9 @@ mod tests {
             ..log::Options::default()
         };
         let log = log::Writer::start(&off).unwrap();
-        let (_, announced) = Publisher::new(&Registry::default());
+        let (_, announced) = Publisher::new(&Registry::default(), 3);
         let gate = Gate::new(100, 100);
-        let mut cores = Cores::start(3, 1, &snapshot, &announced, &gate, &log).unwrap();
+        let mut cores = Cores::start(announced, 1, &snapshot, &gate, &log).unwrap();
         let bound = bind((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap();
         let address = bound[0].address;
         cores.listen(vec![bound]);

@@ -150,8 +150,8 @@ impl Server {
             Signals::new().map_err(StartError::System)?
         };
         let banner = open::banner(&plan, &opened);
-        let (publisher, announced) = Publisher::new(&registry);
-        let cores = Cores::start(count, listening_cores, &current, &announced, &gate, &log)
+        let (publisher, announced) = Publisher::new(&registry, count);
+        let cores = Cores::start(announced, listening_cores, &current, &gate, &log)
             .map_err(StartError::System)?;
         let own_ports = Arc::new(Mutex::new(open::ports(&opened.listeners)));
         let (asked, shutdown) = mpsc::unbounded_channel();

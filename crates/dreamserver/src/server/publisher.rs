@@ -14,27 +14,47 @@ use tokio::sync::watch;
 /// Publishes names to all cores; for the one thread that hears announcements.
 pub struct Publisher {
     registry: Registry,
-    names: watch::Sender<Option<Arc<Announced>>>,
+    names: watch::Sender<Version>,
+    /// The version that each core routes by.
+    followers: Vec<watch::Receiver<u64>>,
     /// What was published before and a core or an exchange may still use: freed here and not on a core.
     retired: Vec<Arc<Announced>>,
     /// With so many retired ones it is time to look which are used.
     sweep_at: usize,
 }
 
+/// What is published, and how many times there was something before.
+#[derive(Default)]
+struct Version {
+    number: u64,
+    names: Option<Arc<Announced>>,
+}
+
 /// What a core learns new names from.
-pub(super) type Subscription = watch::Receiver<Option<Arc<Announced>>>;
+pub(super) struct Subscription {
+    names: watch::Receiver<Version>,
+    follows: watch::Sender<u64>,
+}
 
 impl Publisher {
-    /// A publisher to cores with this subscription. Announcements are off until names are published.
-    pub(super) fn new(registry: &Registry) -> (Publisher, Subscription) {
-        let (names, subscription) = watch::channel(None);
+    /// A publisher, and the subscriptions of so many cores. Announcements are off until names are published.
+    pub(super) fn new(registry: &Registry, cores: usize) -> (Publisher, Vec<Subscription>) {
+        let (sender, names) = watch::channel(Version::default());
+        let (subscriptions, followers) = (0..cores)
+            .map(|_| {
+                let (follows, follower) = watch::channel(0);
+                let names = names.clone();
+                (Subscription { names, follows }, follower)
+            })
+            .unzip();
         let publisher = Publisher {
             registry: registry.clone(),
-            names,
+            names: sender,
+            followers,
             retired: Vec::new(),
             sweep_at: SWEEP_AT,
         };
-        (publisher, subscription)
+        (publisher, subscriptions)
     }
 
     /// The dynamic route to `target`, which does what a site with `proxy` and nothing else does. Names that lead to the
@@ -44,12 +64,21 @@ impl Publisher {
     }
 
     /// Has every core route by `names` from now on; exchanges keep what they began with. Without names too, announcements
-    /// are on from here: an unknown host is told how to announce itself.
-    pub fn publish(&mut self, names: Announced) {
-        let before = self.names.send_replace(Some(Arc::new(names)));
-        self.retired.extend(before);
+    /// are on from here: an unknown host is told how to announce itself. Ends when every core does so.
+    pub fn publish(&mut self, names: Announced) -> impl Future<Output = ()> + use<> {
+        let number = self.names.borrow().number + 1;
+        let names = Some(Arc::new(names));
+        let before = self.names.send_replace(Version { number, names });
+        self.retired.extend(before.names);
         if self.retired.len() >= self.sweep_at {
             self.sweep();
+        }
+        let followers = self.followers.clone();
+        async move {
+            for mut follower in followers {
+                // A core that has ended routes nothing.
+                let _ = follower.wait_for(|followed| *followed >= number).await;
+            }
         }
     }
 
@@ -62,13 +91,18 @@ impl Publisher {
 }
 
 /// Has `core` route by what is published, until the publisher is gone.
-pub(super) async fn follow(core: Rc<Core>, mut names: Subscription) {
+pub(super) async fn follow(core: Rc<Core>, mut subscription: Subscription) {
     loop {
-        let latest = names.borrow_and_update().clone();
+        let (number, latest) = {
+            let version = subscription.names.borrow_and_update();
+            (version.number, version.names.clone())
+        };
         if let Some(latest) = latest {
             core.announce(latest);
         }
-        if names.changed().await.is_err() {
+        // Nobody may wait for it.
+        let _ = subscription.follows.send(number);
+        if subscription.names.changed().await.is_err() {
             return;
         }
     }

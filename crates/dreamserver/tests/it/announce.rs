@@ -293,9 +293,12 @@ fn a_name_ends_with_its_process() {
     let text = format!("add program.example {port} pid={}", program.id());
     assert_eq!(core.say(text), format!("ok add program.example {port}"));
     assert_eq!(core.ask("program.example").0, 200);
+    let gone = core.say(format!("add gone.example {port} pid=4194305"));
+    assert!(gone.starts_with("err bad-option: pid"), "{gone}");
     program.kill().unwrap();
-    program.wait().unwrap();
+    // Its parent, which is this test, has not asked how it ended: it counts as gone all the same.
     eventually("it ends", || core.ask("program.example").0 == 404);
+    program.wait().unwrap();
 }
 
 #[test]

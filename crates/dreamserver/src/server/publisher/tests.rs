@@ -36,9 +36,9 @@ impl House {
             ..log::Options::default()
         };
         let log = log::Writer::start(&off).unwrap();
-        let (publisher, subscription) = Publisher::new(&Registry::default());
+        let (publisher, subscriptions) = Publisher::new(&Registry::default(), CORES);
         let (gate, first) = (Gate::new(100, 100), Arc::new(snapshot(sites)));
-        let cores = Cores::start(CORES, CORES, &first, &subscription, &gate, &log).unwrap();
+        let cores = Cores::start(subscriptions, CORES, &first, &gate, &log).unwrap();
         let bound = (0..CORES).map(|_| bind((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap());
         let bound: Vec<_> = bound.collect();
         let addresses = bound.iter().map(|bound| bound[0].address).collect();
@@ -54,7 +54,7 @@ impl House {
 
     fn add(&mut self, name: &str, route: &Arc<Route>) {
         self.names.insert(name, route.clone());
-        self.publisher.publish(self.names.clone());
+        self.publish();
     }
 
     fn to(&self, origin: &Origin) -> Arc<Route> {
@@ -71,18 +71,24 @@ impl House {
         self.addresses.iter().map(Client::connect).collect()
     }
 
-    /// Waits until what was published has arrived.
+    /// Publishes the names; every core routes by them when this returns.
+    fn publish(&mut self) {
+        let published = self.publisher.publish(self.names.clone());
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap().block_on(published);
+    }
+
+    /// Every core gives this text for `host`.
     #[track_caller]
-    fn settle(&mut self) {
-        // A name that no core can know yet.
-        let name = format!("settled-{}.example.com", self.names.len());
-        self.add(&name, &fixed("settled"));
-        self.expect(&name, "settled");
+    fn expect(&self, host: &str, text: &str) {
+        for client in &mut self.clients() {
+            assert_eq!(ask(client, host), text, "{host}");
+        }
     }
 
     /// Waits until every core gives this text for `host`.
     #[track_caller]
-    fn expect(&self, host: &str, text: &str) {
+    fn expect_soon(&self, host: &str, text: &str) {
         for client in &mut self.clients() {
             eventually(&format!("{host} is {text}"), || ask(client, host) == text);
         }
@@ -144,11 +150,9 @@ fn every_core_routes_what_was_published() {
     house.expect("a.b.example.com", "wildcard");
     assert_eq!(origin.last().field("Host"), Some("Example.COM.:8080"));
     house.names.remove("example.com");
-    house.publisher.publish(house.names.clone());
+    house.publish();
     for client in &mut house.clients() {
-        eventually("the name is gone", || {
-            client.ask(get("example.com")).status == 404
-        });
+        assert_eq!(client.ask(get("example.com")).status, 404);
     }
 }
 
@@ -162,7 +166,7 @@ fn a_change_is_routed_within_a_millisecond() {
             let begun = Instant::now();
             house.add(&host, &route);
             for client in &mut clients {
-                while ask(client, &host) != "here" {}
+                assert_eq!(ask(client, &host), "here");
             }
             begun.elapsed()
         })
@@ -210,7 +214,7 @@ fn names_and_configuration_do_not_disturb_each_other() {
     house.add("name.example.com", &fixed("name"));
     house.expect("name.example.com", "name");
     house.reload(snapshot(&[("site.example.com", "new")]));
-    house.expect("site.example.com", "new");
+    house.expect_soon("site.example.com", "new");
     house.expect("name.example.com", "name");
     house.add("second.example.com", &fixed("second"));
     house.expect("second.example.com", "second");
@@ -222,7 +226,6 @@ fn limits_of_a_reload_hold_for_announced_names() {
     let mut house = House::new(&[]);
     let origin = Origin::answering(respond(200, "text/plain", b"taken"));
     house.add("a", &house.to(&origin));
-    house.settle();
     let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi";
     assert_eq!(house.clients()[0].ask(post).status, 200);
     let mut fresh = snapshot(&[]);
@@ -262,12 +265,10 @@ fn a_request_ends_where_it_began() {
     });
     let new = Origin::answering(respond(200, "text/plain", b"new"));
     house.add("a", &house.to(&old));
-    house.settle();
     let mut running = Client::connect(house.addresses[0]);
     running.send(get("a"));
     eventually("the request arrives", || old.requests().len() == 1);
     house.add("a", &house.to(&new));
-    house.settle();
     house.expect("a", "new");
     release.send(()).unwrap();
     assert_eq!(running.answer().text(), "old");
@@ -316,7 +317,6 @@ fn streams_and_tunnels_go_on_while_ten_thousand_names_change() {
     let (chat, (events, more)) = (tunnel_echo(), stream(WORDS));
     house.add("chat.example.com", &house.to(&chat));
     house.add("events.example.com", &house.to(&events));
-    house.settle();
     let (mut talking, mut listening) = (
         Client::connect(house.addresses[0]),
         Client::connect(house.addresses[1]),
@@ -355,11 +355,9 @@ fn an_unknown_domain_is_told_how_to_announce_itself() {
             "announcements are off"
         );
     }
-    house.publisher.publish(Announced::new());
+    house.publish();
     for client in &mut house.clients() {
-        eventually("the page tells how", || {
-            told(&client.ask(get("New.example.com:8080")))
-        });
+        assert!(told(&client.ask(get("New.example.com:8080"))));
         for host in ["127.0.0.1:8080", "127.1", "-a", "a..b"] {
             let answer = client.ask(get(host));
             assert!(
