@@ -302,3 +302,31 @@ fn the_committed_reference_is_the_generated_one() {
         "{advice}"
     );
 }
+
+#[test]
+fn announcements_are_on_or_off_or_a_table() {
+    let control = |source: &str| parse(source).control;
+    let usual = control("");
+    assert_eq!(
+        (usual.enabled, usual.owners, usual.hosts),
+        (true, None, false)
+    );
+    assert_eq!(control("control = true"), usual);
+    assert!(!control("control = false").enabled);
+    let hosts = control("[control]\nhosts = true");
+    assert!(hosts.enabled && hosts.hosts);
+    assert_eq!(control("control.owners = false").owners, Some(false));
+    let report = refuse("[control]\nowners = true");
+    assert!(report.contains("comes in a later version"), "{report}");
+    for (source, said) in [
+        ("control = \"on\"", "`true` or `false`"),
+        ("[control]\nowner = true", "owners"),
+        ("[control]\nhosts = 1", "`true` or `false`"),
+    ] {
+        let report = refuse(source);
+        assert!(
+            report.contains(said) && report.contains("x.toml:"),
+            "{report}"
+        );
+    }
+}

@@ -96,7 +96,12 @@ impl Plan {
         self.overrides
             .control
             .address()
-            .filter(|_| self.config.control)
+            .filter(|_| self.config.control.enabled)
+    }
+
+    /// Do announced names belong to users? Not unless the file says so: this is the one place that decides it.
+    pub fn owners(&self) -> bool {
+        self.config.control.owners.unwrap_or(false)
     }
 
     /// What the same arguments ask for now. A server that was started without a file uses one that has

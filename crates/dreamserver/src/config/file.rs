@@ -26,7 +26,7 @@ options! {
         /// What is written down, and where.
         pub log: LogTable as Table = {},
         /// Whether programs on this machine may announce names (`add example.com 5665`), beside the sites below.
-        pub control: bool as Flag = true,
+        pub control: ControlTable as Short = {},
         /// What is served, by host: `[sites."example.com"]`, `[sites."*.example.com"]` for all names below, `[sites."*"]` for
         /// every other host. The most specific host wins. Once there is a site, hosts that have none get 404.
         pub sites: Vec<(Located<String>, Located<SiteTable>)> as Map<Table> = none,
@@ -53,6 +53,19 @@ options! {
         pub max_size: Located<u64> as Size = "200 MB",
         /// Which events of the server itself are written to standard error.
         pub level: LogLevel as Choice = "info",
+    }
+
+    /// What programs on this machine may announce. `control = false` is short for `enabled`.
+    pub struct ControlTable in "[control]" {
+        /// Whether announcements are taken.
+        pub enabled: bool as Flag = true,
+        /// Whether a name belongs to the user whose program listens on its port (Linux): then it moves only to ports of that
+        /// user or of root, and only these two and the user of this server may remove it or end the server. Off by default,
+        /// because where one person works it protects nobody.
+        pub owners: Option<Located<bool>> as Flag = none,
+        /// Whether a name may reach another machine: `add example.com 80 host=10.0.0.5`. Off by default, because then any
+        /// program here can have the server connect to your network.
+        pub hosts: bool as Flag = false,
     }
 
     /// A site is a set of hosts. Its own `proxy`, `files`, `redirect` or `respond` is its route `/*`; what else it says
@@ -176,6 +189,26 @@ impl Shorthand for ListenTable {
 
     fn schema() -> Json {
         <OneOrMany<Listen> as Kind<Vec<ListenAddress>>>::schema()
+    }
+}
+
+impl Shorthand for ControlTable {
+    fn expects() -> String {
+        <Flag as Kind<bool>>::expects()
+    }
+
+    fn read_short(item: &Item<'_>, problems: &mut Problems<'_>) -> Option<ControlTable> {
+        if item.get_ref().as_bool().is_none() {
+            problems.mismatch::<Short, ControlTable>(item);
+        }
+        Some(ControlTable {
+            enabled: item.get_ref().as_bool()?,
+            ..ControlTable::default()
+        })
+    }
+
+    fn schema() -> Json {
+        <Flag as Kind<bool>>::schema()
     }
 }
 

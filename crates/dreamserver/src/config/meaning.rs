@@ -1,12 +1,13 @@
 //! From what is written to what is meant: the tables become a [`Config`], and what makes no sense is reported.
 
 use super::file::{
-    AccessTarget, FieldsTable, FileTable, FilesTable, HeadersTable, LogTable, Names, RedirectTable,
-    RespondTable, RouteTable, SiteTable,
+    AccessTarget, ControlTable, FieldsTable, FileTable, FilesTable, HeadersTable, LogTable, Names,
+    RedirectTable, RespondTable, RouteTable, SiteTable,
 };
 use super::{
-    AccessLog, Config, Errors, FieldEdits, FilesConfig, HandlerConfig, HeaderEdits, LogOptions,
-    MiddlewareConfig, ProxyConfig, RedirectConfig, RespondConfig, RouteConfig, Site, Strip,
+    AccessLog, Config, ControlOptions, Errors, FieldEdits, FilesConfig, HandlerConfig, HeaderEdits,
+    LogOptions, MiddlewareConfig, ProxyConfig, RedirectConfig, RespondConfig, RouteConfig, Site,
+    Strip,
 };
 use crate::address::EndpointAddress;
 use crate::log::Options as AccessOptions;
@@ -42,7 +43,7 @@ pub(super) fn parse(source: &str, path: &Path) -> Result<Config, Errors> {
 
 /// Tables that are planned: using one now must not look as if it worked.
 fn refuse_later_tables(table: &mut DeTable<'_>, problems: &mut Problems<'_>) {
-    for name in ["control", "tls", "acme"] {
+    for name in ["tls", "acme"] {
         if let Some((key, _)) = table.remove_entry(name) {
             problems.push(
                 Problem::new(key.span(), format!("`{name}` comes in a later version"))
@@ -79,6 +80,7 @@ struct Meaning<'a> {
 impl Meaning<'_> {
     fn config(&mut self, file: FileTable) -> Config {
         self.check_log(&file.log);
+        self.check_control(&file.control);
         let addresses = &file.listen.addresses;
         if addresses.value.is_empty() && addresses.clean {
             self.problem(&addresses.span, "`listen` names no address");
@@ -104,6 +106,16 @@ impl Meaning<'_> {
         }
         if log.access.value == AccessTarget::File(String::new()) {
             self.problem(&log.access.span, "the path of the access log is empty");
+        }
+    }
+
+    /// What cannot be had must not look as if it were.
+    fn check_control(&mut self, control: &ControlTable) {
+        if let Some(owners) = control.owners.as_ref().filter(|owners| owners.value) {
+            self.problems.push(
+                Problem::new(owners.span.clone(), "`owners` comes in a later version")
+                    .help("take it out for now: every program may change every name"),
+            );
         }
     }
 
@@ -512,12 +524,22 @@ impl FileTable {
     pub(super) fn into_config(self) -> Config {
         Config {
             listen: self.listen.addresses.value,
-            control: self.control,
+            control: self.control.into_options(),
             trusted_proxies: self.listen.trusted_proxies,
             limits: self.limits,
             timeouts: self.timeouts,
             log: self.log.into_options(),
             sites: Vec::new(),
+        }
+    }
+}
+
+impl ControlTable {
+    fn into_options(self) -> ControlOptions {
+        ControlOptions {
+            enabled: self.enabled,
+            owners: self.owners.map(|owners| owners.value),
+            hosts: self.hosts,
         }
     }
 }

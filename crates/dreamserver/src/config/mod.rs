@@ -33,10 +33,21 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// What is written down.
     pub log: LogOptions,
-    /// Whether programs on this machine may announce names.
-    pub control: bool,
+    /// What programs on this machine may announce.
+    pub control: ControlOptions,
     /// What is served.
     pub sites: Vec<Site>,
+}
+
+/// What programs on this machine may announce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ControlOptions {
+    /// Whether they may announce anything.
+    pub enabled: bool,
+    /// Whether names belong to users, if the file says so or not.
+    pub owners: Option<bool>,
+    /// Whether names may reach other machines.
+    pub hosts: bool,
 }
 
 /// What is written down, where, and how.

@@ -1,8 +1,8 @@
 //! The reference page and the JSON Schema, written from the definitions of the options.
 
 use super::file::{
-    FieldsTable, FileTable, FilesTable, HeadersTable, ListenTable, LogTable, RedirectTable,
-    RespondTable, RouteTable, SiteTable,
+    ControlTable, FieldsTable, FileTable, FilesTable, HeadersTable, ListenTable, LogTable,
+    RedirectTable, RespondTable, RouteTable, SiteTable,
 };
 use crate::limits::{Limits, Timeouts};
 use crate::options::{Entry, Options, table_schema};
@@ -17,6 +17,7 @@ pub fn markdown() -> String {
     section::<Limits>(&mut page);
     section::<Timeouts>(&mut page);
     section::<LogTable>(&mut page);
+    section::<ControlTable>(&mut page);
     section::<SiteTable>(&mut page);
     section::<RouteTable>(&mut page);
     section::<FilesTable>(&mut page);

@@ -3,10 +3,11 @@
 use super::commit::Queue;
 use super::lease::Leases;
 use super::table::{Change, Entries, Table, Target};
-use super::{Options, StartError, name};
+use super::{Options, StartError, host, name};
 use crate::state::{Entry, Folder, Process, Store};
 use dream_control::{Add, Command, Domain, Reply};
 use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
@@ -29,6 +30,7 @@ pub(super) struct Control {
     /// Told when something was announced or has ended.
     pub(super) changed: Notify,
     own_ports: Arc<Mutex<Vec<u16>>>,
+    hosts: bool,
     shutdown: mpsc::UnboundedSender<()>,
     pub(super) probes: Semaphore,
     pub(super) started: Instant,
@@ -69,6 +71,7 @@ impl Control {
             table: RefCell::new(Table::new(recovered.entries, options.publisher)),
             changed: Notify::new(),
             own_ports: options.own_ports,
+            hosts: options.hosts,
             shutdown: options.shutdown,
             probes: Semaphore::new(PROBES),
             started: Instant::now(),
@@ -153,31 +156,41 @@ impl Control {
 
     /// What is to be kept of an announcement.
     fn entry(&self, add: &Add) -> Result<Entry, Reply> {
-        let own_ports = self
-            .own_ports
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        if add.host.is_none() && (own_ports.contains(&add.port) || add.port == dream_control::PORT)
-        {
+        let host = add.host.map(|host| self.host(host)).transpose()?;
+        if host.is_none_or(host::is_ours) && self.is_own_port(add.port) {
             return Err(refusal(
                 "own-port",
                 &format!("{} is a port of this server", add.port),
             ));
         }
-        if add.host.is_some() {
-            return Err(refusal(
-                "bad-option",
-                "host: other machines need `control.hosts = true`",
-            ));
-        }
         Ok(Entry {
             port: add.port,
-            host: add.host,
+            host,
             owner: None,
             check: add.check.as_deref().map(Box::from),
             until: add.ttl.map(|ttl| seconds(SystemTime::now() + ttl)),
             process: add.pid.map(process).transpose()?,
         })
+    }
+
+    /// Another machine that a name is to reach, if that is allowed.
+    fn host(&self, host: IpAddr) -> Result<IpAddr, Reply> {
+        if !self.hosts {
+            return Err(refusal(
+                "bad-option",
+                "host: other machines need `control.hosts = true`",
+            ));
+        }
+        host::of_one_machine(host)
+            .ok_or_else(|| refusal("bad-option", &format!("host: {host} is not one machine")))
+    }
+
+    fn is_own_port(&self, port: u16) -> bool {
+        let own_ports = self
+            .own_ports
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        own_ports.contains(&port) || port == dream_control::PORT
     }
 
     /// Makes a change durable, and has every core know it.

@@ -12,6 +12,7 @@ mod answer;
 mod budget;
 mod commit;
 mod datagram;
+mod host;
 mod import;
 mod lease;
 mod line;
@@ -47,6 +48,8 @@ pub struct Options {
     pub publisher: Publisher,
     /// The ports that this server listens on: nobody may have them as a target, which would go in circles.
     pub own_ports: Arc<Mutex<Vec<u16>>>,
+    /// May names reach other machines?
+    pub hosts: bool,
     /// Told when somebody asks the server to end.
     pub shutdown: mpsc::UnboundedSender<()>,
 }

@@ -54,12 +54,15 @@ impl Control {
     }
 }
 
-/// One line of the list: as it would be announced, with what is left of a lease.
+/// One line of the list: as it would be announced, with what is left of a lease and the user that it belongs to.
 fn write_line(page: &mut String, name: &str, entry: &Entry) {
     // Writing to a string never fails.
     let _ = write!(page, "{name} {}", entry.port);
     if let Some(host) = entry.host {
         let _ = write!(page, " host={host}");
+    }
+    if let Some(owner) = entry.owner {
+        let _ = write!(page, " owner={owner}");
     }
     if let Some(until) = entry.until {
         let _ = write!(

@@ -29,6 +29,7 @@ pub(super) fn start(
             folder: folder.map_err(control::StartError::NoFolder)?,
             publisher,
             own_ports: own_ports.clone(),
+            hosts: plan.config.control.hosts,
             shutdown,
         })
     };

@@ -276,6 +276,9 @@ impl Server {
             self.cores.redirect_log(&log);
             std::mem::replace(&mut self.log, log).finish();
         }
+        if config.control != self.plan.config.control {
+            tracing::warn!("what is new in `control` holds from the next start on");
+        }
         self.plan.config = config;
         Ok(())
     }

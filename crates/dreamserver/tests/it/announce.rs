@@ -9,33 +9,37 @@ use dream_testkit::{DEADLINE, Folder, Origin, Server, eventually, free_port, res
 use crate::start::binary;
 
 /// A core server of its own, with its state in a folder.
-struct Core {
-    server: Server,
-    control: SocketAddr,
+pub(crate) struct Core {
+    pub(crate) server: Server,
+    pub(crate) control: SocketAddr,
 }
 
 impl Core {
     #[track_caller]
-    fn start(home: &Folder) -> Core {
-        Core::start_with(home, &[])
+    pub(crate) fn start(home: &Folder) -> Core {
+        Core::start_as(home, &["core"])
+    }
+
+    /// A server with this configuration file, and announcements beside it.
+    #[track_caller]
+    pub(crate) fn configured(home: &Folder, config: &str) -> Core {
+        let file = home.write("dreamserver.toml", config);
+        Core::start_as(home, &["--config", file.to_str().unwrap()])
     }
 
     #[track_caller]
-    fn start_with(home: &Folder, more: &[&str]) -> Core {
+    fn start_as(home: &Folder, command: &[&str]) -> Core {
+        let state = home.join("state");
         let arguments = [
-            "core",
             "--listen",
             "127.0.0.1:0",
             "--control",
             "127.0.0.1:0",
+            "--state",
+            state.to_str().unwrap(),
         ];
-        let state = home.join("state");
-        let state = ["--state", state.to_str().unwrap()];
-        let server = Server::start_in(
-            &binary(),
-            home.path(),
-            &[&arguments, &state[..], more].concat(),
-        );
+        let arguments = [command, &arguments].concat();
+        let server = Server::start_in(&binary(), home.path(), &arguments);
         let line = server.message(|line| line.contains("nnouncements come in at"));
         let control = line.rsplit(' ').next().unwrap().parse().unwrap();
         Core { server, control }
@@ -43,7 +47,7 @@ impl Core {
 
     /// A sender with a socket of its own, which stays open until the reply is there.
     #[track_caller]
-    fn say(&self, text: impl AsRef<[u8]>) -> String {
+    pub(crate) fn say(&self, text: impl AsRef<[u8]>) -> String {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
         socket.send_to(text.as_ref(), self.control).unwrap();
@@ -54,14 +58,14 @@ impl Core {
     }
 
     #[track_caller]
-    fn ask(&self, host: &str) -> (u16, String) {
+    pub(crate) fn ask(&self, host: &str) -> (u16, String) {
         let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
         let answer = self.server.client().ask(request);
         (answer.status, answer.text())
     }
 
     #[track_caller]
-    fn announce(&self, host: &str, origin: &Origin) {
+    pub(crate) fn announce(&self, host: &str, origin: &Origin) {
         let port = origin.address().port();
         assert_eq!(
             self.say(format!("add {host} {port}")),
@@ -69,7 +73,7 @@ impl Core {
         );
     }
 
-    fn command(&self, arguments: &[&str]) -> (Option<i32>, String) {
+    pub(crate) fn command(&self, arguments: &[&str]) -> (Option<i32>, String) {
         let control = self.control.to_string();
         let output = Command::new(binary())
             .args(arguments)
@@ -82,7 +86,7 @@ impl Core {
     }
 }
 
-fn saying(text: &'static str) -> Origin {
+pub(crate) fn saying(text: &'static str) -> Origin {
     Origin::each(move |_| respond(200, "text/plain", text.as_bytes()))
 }
 
@@ -428,4 +432,50 @@ fn a_second_core_says_that_there_is_one() {
     );
     assert_eq!(exit.code, Some(1));
     assert!(exit.stderr.contains(&control), "{exit}");
+}
+
+#[test]
+fn a_name_reaches_another_machine_where_that_is_allowed() {
+    let home = Folder::new("hosts");
+    // Addresses of this machine other than those of `localhost` stand for other machines.
+    let other = std::net::TcpListener::bind("127.0.0.3:0").unwrap();
+    let port = other.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = other.accept() {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nfar");
+        }
+    });
+    let core = Core::start(&home);
+    let reply = core.say(format!("add far.example {port} host=127.0.0.3"));
+    assert!(
+        reply.starts_with("err bad-option: ") && reply.contains("control.hosts"),
+        "{reply}"
+    );
+    drop(core);
+    let core = Core::configured(&home, "[control]\nhosts = true\n");
+    assert_eq!(
+        core.say(format!("add far.example {port} host=127.0.0.3")),
+        format!("ok add far.example {port}")
+    );
+    assert_eq!(core.ask("far.example"), (200, "far".into()));
+    let list = core.say("list");
+    assert!(list.contains(&format!("far.example {port} host=127.0.0.3")));
+    let own = core.server.port();
+    for (host, port, code) in [
+        ("0.0.0.0", 80, "bad-option"),
+        ("224.0.0.1", 80, "bad-option"),
+        ("::", 80, "bad-option"),
+        ("10.0.0.300", 80, "bad-option"),
+        ("127.0.0.1", own, "own-port"),
+        ("::ffff:127.0.0.1", own, "own-port"),
+        ("::1", 40608, "own-port"),
+    ] {
+        let reply = core.say(format!("add bad.example {port} host={host}"));
+        assert!(
+            reply.starts_with(&format!("err {code}: ")),
+            "{host}: {reply}"
+        );
+    }
 }
