@@ -275,6 +275,7 @@ mod tests {
             id: RequestId::parse(b"019ab-test").unwrap(),
             received: Instant::now(),
             interim: None,
+            account: None,
         }
     }
 

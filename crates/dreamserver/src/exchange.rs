@@ -14,6 +14,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use crate::metrics::Account;
 use crate::pipe::Pipe;
 use crate::spare;
 use crate::stream::Stream;
@@ -32,6 +33,8 @@ pub struct Request {
     pub received: Instant,
     /// Where interim responses (1xx) go; none for a request without a client.
     pub interim: Option<Rc<dyn Interim>>,
+    /// Where it is counted: on the name's account, where the route is that of an announced name.
+    pub account: Option<Account>,
 }
 
 /// A response on its way out.
@@ -42,6 +45,8 @@ pub struct Response {
     pub body: Body,
     /// The endpoint that gave it, if one did.
     pub endpoint: Option<EndpointTrace>,
+    /// Why the answer is an error of ours, for whoever looks after the server.
+    pub reason: Option<Box<str>>,
 }
 
 /// Which endpoint answered, and how long its head took, for the log.
@@ -67,6 +72,7 @@ impl Response {
             head,
             body: Body::Empty,
             endpoint: None,
+            reason: None,
         }
     }
 }

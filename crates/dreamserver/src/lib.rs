@@ -20,6 +20,7 @@ pub mod inbound;
 pub mod limits;
 pub mod listener;
 pub mod log;
+pub mod metrics;
 pub mod middleware;
 pub mod options;
 pub mod outbound;

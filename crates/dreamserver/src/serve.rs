@@ -6,6 +6,7 @@ use crate::handler::proxy::client_address;
 use crate::handler::{Handler, State};
 use crate::limits::{Limits, Timeouts};
 use crate::log::{Record, Sink};
+use crate::metrics::{Account, Counted, Meter};
 use crate::middleware::{Flow, Middleware};
 use crate::router::{Found, Host, MethodSet, Names, Table};
 use crate::time::Clock;
@@ -33,9 +34,18 @@ pub struct Snapshot {
     pub trusted: Vec<IpNet>,
 }
 
-/// Names that were announced, and the route of each; published whole too, but apart from the snapshot: they change far more
+/// Names that were announced, and what each leads to; published whole too, but apart from the snapshot: they change far more
 /// often, and neither disturbs the other.
-pub type Announced = Names<Arc<Route>>;
+pub type Announced = Names<Named>;
+
+/// What an announced name leads to.
+#[derive(Clone)]
+pub struct Named {
+    /// The route, which names with one target share.
+    pub route: Arc<Route>,
+    /// Where the name's own exchanges are counted.
+    pub account: Account,
+}
 
 /// A core's own hold on what was published: exchanges share it without touching a counter that other cores see.
 pub struct Held {
@@ -45,19 +55,25 @@ pub struct Held {
 }
 
 impl Held {
-    /// The route for a request, as [`Table::find`] finds it; announced names, and then announced wildcards, stand between the
-    /// exact hosts of the configuration and its wildcards.
-    fn find(&self, host: &[u8], path: &[u8], method: Method, fields: &Fields) -> Found<'_, Route> {
+    /// The route for a request, as [`Table::find`] finds it, and the account of the name that it is of; announced names, and then
+    /// announced wildcards, stand between the exact hosts of the configuration and its wildcards.
+    fn find(
+        &self,
+        host: &[u8],
+        path: &[u8],
+        method: Method,
+        fields: &Fields,
+    ) -> (Found<'_, Route>, Option<Account>) {
         let mut buffer = [0; _];
         let host = Host::new(host, &mut buffer);
         match self.table.find_exact(host, path, method, fields) {
             Found::NoHost => {}
-            found => return found,
+            found => return (found, None),
         }
         let announced = self.announced.as_ref();
         match announced.and_then(|names| names.find(host)) {
-            Some(route) => Found::Route(route),
-            None => self.table.find_general(host, path, method, fields),
+            Some(named) => (Found::Route(&named.route), Some(named.account)),
+            None => (self.table.find_general(host, path, method, fields), None),
         }
     }
 }
@@ -87,6 +103,8 @@ pub struct Core {
     /// What the handlers keep.
     pub state: State,
     log: RefCell<Sink>,
+    /// Nothing where no announcements are taken.
+    meter: Option<Meter>,
     /// Told when the core is to finish.
     pub drain: Rc<Drain>,
     ids: Ids,
@@ -100,6 +118,7 @@ impl Core {
             clock,
             state,
             log: RefCell::new(log),
+            meter: None,
             drain: Rc::default(),
             ids: Ids::default(),
             held: RefCell::new(Rc::new(Held {
@@ -107,6 +126,12 @@ impl Core {
                 announced: None,
             })),
         }
+    }
+
+    /// The same core, which counts the exchanges of announced names.
+    pub fn with_meter(self, meter: Meter) -> Core {
+        let meter = Some(meter);
+        Core { meter, ..self }
     }
 
     /// What to serve by. An exchange keeps what it began with.
@@ -138,6 +163,13 @@ impl Core {
             snapshot,
             announced: Some(announced),
         }));
+    }
+
+    /// Counts an exchange that has ended, if it is of an announced name.
+    pub fn count<'a>(&self, request: &Request, counted: impl FnOnce() -> Counted<'a>) {
+        if let (Some(account), Some(meter)) = (request.account, &self.meter) {
+            meter.count(account, &counted(), SystemTime::now);
+        }
     }
 
     /// Writes the access line of an exchange, if lines are written.
@@ -260,7 +292,7 @@ pub async fn serve_reject(
     reject: Reject,
 ) -> Response {
     let host = request.head.host();
-    let found = snapshot.find(host, b"/", Method::Get, &request.head.fields);
+    let (found, _) = snapshot.find(host, b"/", Method::Get, &request.head.fields);
     let page = match found {
         Found::Route(route) if reject.status() == 400 => {
             route.handler.bad_request(&core.state).await
@@ -338,9 +370,11 @@ fn check(request: &mut Request) -> Result<(), Stop> {
 }
 
 /// Station 4.
-fn find<'a>(snapshot: &'a Held, request: &Request) -> Result<&'a Route, Box<Response>> {
+fn find<'a>(snapshot: &'a Held, request: &mut Request) -> Result<&'a Route, Box<Response>> {
     let head = &request.head;
-    let found = match snapshot.find(head.host(), head.path(), head.method, &head.fields) {
+    let (found, account) = snapshot.find(head.host(), head.path(), head.method, &head.fields);
+    request.account = account;
+    let found = match found {
         Found::Route(route) => Ok(route),
         Found::MethodNotAllowed(methods) => Err(method_not_allowed(request, methods)),
         Found::NoRoute => Err(error::page(

@@ -17,9 +17,10 @@ use dreamserver::exchange::Peer;
 use dreamserver::handler::{Handler, State, files, proxy};
 use dreamserver::limits::{Limits, Timeouts};
 use dreamserver::log;
+use dreamserver::metrics::{Accounts, Metrics};
 use dreamserver::protocol::h1::serve_connection;
 use dreamserver::router::{HostPattern, Matcher, PathPattern, SiteRoutes, Table};
-use dreamserver::serve::{Announced, Core, Route, Snapshot};
+use dreamserver::serve::{Announced, Core, Named, Route, Snapshot};
 use dreamserver::stream::Stream;
 use dreamserver::time::Clock;
 use dreamserver::upstream::{Pools, Registry};
@@ -178,7 +179,9 @@ impl Server {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build_local(runtime::LocalOptions::default());
-        let core = Rc::new(Core::new(clock, state, log.sink(), snapshot));
+        let (_, mut meters) = Metrics::new(1);
+        let core = Core::new(clock, state, log.sink(), snapshot).with_meter(meters.remove(0));
+        let core = Rc::new(core);
         if let Some(route) = name {
             core.announce(Arc::new(announced(route)));
         }
@@ -250,9 +253,14 @@ fn handler(answerer: &Answerer) -> Handler {
 /// The name that [`get`] asks for, and a thousand others.
 fn announced(route: Route) -> Announced {
     let (route, mut names) = (Arc::new(route), Announced::new());
-    names.insert("localhost", route.clone());
+    let mut accounts = Accounts::default();
+    let mut insert = |name: &str| {
+        let (route, account) = (route.clone(), accounts.open());
+        names.insert(name, Named { route, account });
+    };
+    insert("localhost");
     for number in 0..1000 {
-        names.insert(&format!("name-{number}.example.com"), route.clone());
+        insert(&format!("name-{number}.example.com"));
     }
     names
 }

@@ -20,9 +20,9 @@ const HALLWAY: [&str; 7] = [
 
 const BACK_OFFICE: [&str; 6] = ["cli", "config", "control", "pid_file", "server", "state"];
 
-const SHELF: [&str; 14] = [
-    "address", "digits", "error", "exchange", "inbound", "limits", "log", "options", "outbound",
-    "pipe", "spare", "stream", "template", "time",
+const SHELF: [&str; 15] = [
+    "address", "digits", "error", "exchange", "inbound", "limits", "log", "metrics", "options",
+    "outbound", "pipe", "spare", "stream", "template", "time",
 ];
 
 /// Files that join the rooms instead of being one.

@@ -8,6 +8,7 @@ use crate::state::{Entry, Folder, Process, Store};
 use dream_control::{Add, Command, Domain, Reply};
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
@@ -119,7 +120,7 @@ impl Control {
 
     async fn add(self: &Rc<Self>, add: Add) -> Answer {
         let name: Arc<str> = name::ascii(&add.domain)?.into();
-        let entry = self.entry(&add)?;
+        let entry = self.entry(&add, &name)?;
         let target = Target::of(&entry);
         let check = entry.check.clone();
         self.keep(name.clone(), Some(entry.clone())).await?;
@@ -155,7 +156,7 @@ impl Control {
     }
 
     /// What is to be kept of an announcement.
-    fn entry(&self, add: &Add) -> Result<Entry, Reply> {
+    fn entry(&self, add: &Add, name: &str) -> Result<Entry, Reply> {
         let host = add.host.map(|host| self.host(host)).transpose()?;
         if host.is_none_or(host::is_ours) && self.is_own_port(add.port) {
             return Err(refusal(
@@ -170,6 +171,7 @@ impl Control {
             check: add.check.as_deref().map(Box::from),
             until: add.ttl.map(|ttl| seconds(SystemTime::now() + ttl)),
             process: add.pid.map(process).transpose()?,
+            since: self.since(name),
         })
     }
 
@@ -191,6 +193,22 @@ impl Control {
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
         own_ports.contains(&port) || port == dream_control::PORT
+    }
+
+    /// When a name was announced first: now, if it is new.
+    fn since(&self, name: &str) -> Option<NonZeroU32> {
+        let known = self
+            .table
+            .borrow()
+            .entries()
+            .get(name)
+            .map(|known| known.since);
+        let now = || {
+            u32::try_from(seconds(SystemTime::now()))
+                .ok()
+                .and_then(NonZeroU32::new)
+        };
+        known.unwrap_or_else(now)
     }
 
     /// Makes a change durable, and has every core know it.

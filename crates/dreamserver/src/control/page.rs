@@ -30,6 +30,7 @@ impl Control {
                 break;
             }
             write_line(&mut page, name, entry);
+            self.write_counts(&mut page, name);
             last = Some(name);
         }
         let next = match (more, last) {
@@ -37,6 +38,12 @@ impl Control {
             _ => String::new(),
         };
         Ok(Reply::ok(&format!("list {}{next}", entries.len())).with_lines(page.lines()))
+    }
+
+    /// The end of a line: what has been asked of the name since the server was started.
+    fn write_counts(&self, page: &mut String, name: &str) {
+        let sum = self.table.borrow().counted(name);
+        let _ = writeln!(page, " requests={} failed={}", sum.requests(), sum.failed);
     }
 
     pub(super) fn status(&self) -> Reply {
@@ -77,5 +84,8 @@ fn write_line(page: &mut String, name: &str, entry: &Entry) {
     if let Some(check) = &entry.check {
         let _ = write!(page, " check={check}");
     }
-    page.push('\n');
+    if let Some(since) = entry.since {
+        let age = seconds(SystemTime::now()).saturating_sub(u64::from(since.get()));
+        let _ = write!(page, " age={age}");
+    }
 }

@@ -3,7 +3,8 @@
 //! The two differ while a name switches: until its new target answers, requests go to the old one.
 
 use crate::address::EndpointAddress;
-use crate::serve::{Announced, Route};
+use crate::metrics::{Accounts, Sum};
+use crate::serve::{Announced, Named, Route};
 use crate::server::Publisher;
 use crate::state::{self, Entry};
 use std::collections::{BTreeMap, HashMap};
@@ -64,6 +65,7 @@ pub(super) struct Table {
     /// Names that are routed elsewhere than their entry says, and where.
     switching: HashMap<Arc<str>, Target>,
     routes: HashMap<Target, Shared>,
+    accounts: Accounts,
     publisher: Publisher,
 }
 
@@ -84,6 +86,7 @@ impl Table {
             routed: Announced::new(),
             switching: HashMap::new(),
             routes: HashMap::new(),
+            accounts: Accounts::default(),
             publisher,
         };
         for (name, entry) in entries {
@@ -96,6 +99,13 @@ impl Table {
 
     pub(super) fn entries(&self) -> &Entries {
         &self.entries
+    }
+
+    /// What was counted of a name's requests since the server was started.
+    pub(super) fn counted(&self, name: &str) -> Sum {
+        let named = self.routed.get(name);
+        let sum = named.map(|named| self.publisher.metrics().of(named.account));
+        sum.unwrap_or_default()
     }
 
     /// Where requests for a name go while its new target does not answer.
@@ -112,7 +122,9 @@ impl Table {
         };
         let Some(entry) = change.entry else {
             self.entries.remove(&name);
-            self.routed.remove(&name);
+            if let Some(named) = self.routed.remove(&name) {
+                self.accounts.close(named.account);
+            }
             before.inspect(|target| self.release(target));
             return;
         };
@@ -148,7 +160,13 @@ impl Table {
             names: 0,
         });
         shared.names += 1;
-        self.routed.insert(name, shared.route.clone());
+        // A name that moves goes on with its counts.
+        let known = self.routed.get(name).map(|named| named.account);
+        let named = Named {
+            route: shared.route.clone(),
+            account: known.unwrap_or_else(|| self.accounts.open()),
+        };
+        self.routed.insert(name, named);
     }
 
     /// A name is routed there no longer.

@@ -97,6 +97,7 @@ mod tests {
             id: RequestId::from_uuid(uuid::Uuid::now_v7()),
             received: Instant::now(),
             interim: None,
+            account: None,
         };
         let Flow::Answer(answer) = door.on_request(&mut request) else {
             panic!("the door stood open");

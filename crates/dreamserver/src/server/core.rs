@@ -174,8 +174,10 @@ impl Seat {
             files: files::Store::new(limits.file_store),
             pools: Pools::new(clock.clone(), limits, &self.snapshot.timeouts),
         };
-        let core = Rc::new(Core::new(clock, state, self.log, self.snapshot));
-        let following = tokio::task::spawn_local(publisher::follow(core.clone(), self.announced));
+        let Subscription { news, meter } = self.announced;
+        let core = Core::new(clock, state, self.log, self.snapshot).with_meter(meter);
+        let core = Rc::new(core);
+        let following = tokio::task::spawn_local(publisher::follow(core.clone(), news));
         let receiving = tokio::task::spawn_local(listener::receive(core.clone(), self.dealt));
         let ticking = tokio::task::spawn_local(tick(core.clone()));
         let mut listeners = Listeners {

@@ -5,6 +5,7 @@
 
 use super::build;
 use crate::address::EndpointAddress;
+use crate::metrics::{Meter, Metrics};
 use crate::serve::{Announced, Core, Route};
 use crate::upstream::Registry;
 use std::rc::Rc;
@@ -14,6 +15,7 @@ use tokio::sync::watch;
 /// Publishes names to all cores; for the one thread that hears announcements.
 pub struct Publisher {
     registry: Registry,
+    metrics: Arc<Metrics>,
     names: watch::Sender<Version>,
     /// The version that each core routes by.
     followers: Vec<watch::Receiver<u64>>,
@@ -30,8 +32,14 @@ struct Version {
     names: Option<Arc<Announced>>,
 }
 
-/// What a core learns new names from.
+/// What a core learns new names from, and counts their exchanges with.
 pub(super) struct Subscription {
+    pub(super) news: News,
+    pub(super) meter: Meter,
+}
+
+/// What a core learns new names from.
+pub(super) struct News {
     names: watch::Receiver<Version>,
     follows: watch::Sender<u64>,
 }
@@ -40,21 +48,30 @@ impl Publisher {
     /// A publisher, and the subscriptions of so many cores. Announcements are off until names are published.
     pub(super) fn new(registry: &Registry, cores: usize) -> (Publisher, Vec<Subscription>) {
         let (sender, names) = watch::channel(Version::default());
-        let (subscriptions, followers) = (0..cores)
-            .map(|_| {
+        let (metrics, meters) = Metrics::new(cores);
+        let (subscriptions, followers) = meters
+            .into_iter()
+            .map(|meter| {
                 let (follows, follower) = watch::channel(0);
                 let names = names.clone();
-                (Subscription { names, follows }, follower)
+                let news = News { names, follows };
+                (Subscription { news, meter }, follower)
             })
             .unzip();
         let publisher = Publisher {
             registry: registry.clone(),
+            metrics,
             names: sender,
             followers,
             retired: Vec::new(),
             sweep_at: SWEEP_AT,
         };
         (publisher, subscriptions)
+    }
+
+    /// What the cores count of each name.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// The dynamic route to `target`, which does what a site with `proxy` and nothing else does. Names that lead to the
@@ -91,18 +108,18 @@ impl Publisher {
 }
 
 /// Has `core` route by what is published, until the publisher is gone.
-pub(super) async fn follow(core: Rc<Core>, mut subscription: Subscription) {
+pub(super) async fn follow(core: Rc<Core>, mut news: News) {
     loop {
         let (number, latest) = {
-            let version = subscription.names.borrow_and_update();
+            let version = news.names.borrow_and_update();
             (version.number, version.names.clone())
         };
         if let Some(latest) = latest {
             core.announce(latest);
         }
         // Nobody may wait for it.
-        let _ = subscription.follows.send(number);
-        if subscription.names.changed().await.is_err() {
+        let _ = news.follows.send(number);
+        if news.names.changed().await.is_err() {
             return;
         }
     }

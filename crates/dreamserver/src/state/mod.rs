@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! dreamserver journal 1 7 after 1234 repeats 1234 SUM
-//! 1235+ set example.com 5665 owner=1000 check=/health until=1763757600 process=4711/99887766 SUM
+//! 1235+ set example.com 5665 owner=1000 check=/health until=1763757600 process=4711/99887766 since=1763757000 SUM
 //! 1236 remove example.org SUM
 //! ```
 //!
@@ -60,6 +60,7 @@ pub use self::mirror::mirror;
 pub use self::store::{OpenError, Recovered, Store};
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 
 /// Where the requests for a domain go, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +77,9 @@ pub struct Entry {
     pub until: Option<u64>,
     /// The process that it ends with.
     pub process: Option<Process>,
+    /// When it was announced first, in seconds since 1970 (UTC); four bytes, of which there may be a million, last until 2106. None
+    /// if it was kept before this was.
+    pub since: Option<NonZeroU32>,
 }
 
 impl Entry {
@@ -91,6 +95,7 @@ impl Entry {
             check: None,
             until: None,
             process: None,
+            since: None,
         }
     }
 }

@@ -123,6 +123,10 @@ fn encode_entry(entry: &Entry, out: &mut Vec<u8>) {
         out.push(b'/');
         digits::decimal(process.started, 1, out);
     }
+    if let Some(since) = entry.since {
+        out.extend_from_slice(b" since=");
+        digits::decimal(u64::from(since.get()), 1, out);
+    }
 }
 
 fn parse_entry<'a>(words: &mut impl Iterator<Item = &'a str>) -> Option<Entry> {
@@ -135,6 +139,7 @@ fn parse_entry<'a>(words: &mut impl Iterator<Item = &'a str>) -> Option<Entry> {
             "check" => entry.check = Some(unescape(value)?),
             "until" => entry.until = Some(decimal(value)?),
             "process" => entry.process = Some(parse_process(value)?),
+            "since" => entry.since = Some(u32::try_from(decimal(value)?).ok()?.try_into().ok()?),
             _ => return None,
         }
     }
@@ -213,6 +218,7 @@ mod tests {
     use super::*;
     use crate::state::line::{Content, Lines};
     use proptest::prelude::*;
+    use std::num::NonZeroU32;
 
     fn reread(number: u64, more: bool, change: &Change<'_>) {
         let mut out = Vec::new();
@@ -238,14 +244,16 @@ mod tests {
             any::<Option<Box<str>>>(),
             any::<Option<u64>>(),
             prop::option::of(process),
+            any::<u32>().prop_map(NonZeroU32::new),
         )
-            .prop_map(|(port, host, owner, check, until, process)| Entry {
+            .prop_map(|(port, host, owner, check, until, process, since)| Entry {
                 port,
                 host,
                 owner,
                 check,
                 until,
                 process,
+                since,
             })
     }
 
@@ -276,12 +284,13 @@ mod tests {
                 pid: 4711,
                 started: 99,
             }),
+            since: NonZeroU32::new(1_763_757_000),
         };
         let mut out = Vec::new();
         let change = Change::Set("example.com", &entry);
         encode(12, true, &change, 0, &mut out);
         let text = String::from_utf8(out).unwrap();
-        let expected = "12+ set example.com 5665 host=::1 owner=1000 check=/health%20check until=1763757600 process=4711/99 ";
+        let expected = "12+ set example.com 5665 host=::1 owner=1000 check=/health%20check until=1763757600 process=4711/99 since=1763757000 ";
         assert_eq!(text[..text.len() - 9], *expected);
     }
 
@@ -307,6 +316,8 @@ mod tests {
             "1 set example.com 080",
             "1 set example.com +80",
             "1 set example.com 80 colour=red",
+            "1 set example.com 80 since=0",
+            "1 set example.com 80 since=4294967296",
             "1 set example.com 80 check=%2",
             "1 set example.com 80 check=%ff",
             "1 set example.com 80 ",

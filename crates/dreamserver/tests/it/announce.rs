@@ -353,6 +353,76 @@ fn the_list_comes_in_pages() {
     assert_eq!(seen, names);
 }
 
+/// The value of `key` in the line of `host`.
+fn listed(core: &Core, host: &str, key: &str) -> Option<String> {
+    let list = core.say("list");
+    let line = list
+        .lines()
+        .find(|line| line.split(' ').next() == Some(host));
+    let mut words = line.unwrap_or_else(|| panic!("{host}: {list}")).split(' ');
+    words.find_map(|word| Some(word.strip_prefix(key)?.strip_prefix('=')?.to_owned()))
+}
+
+#[test]
+fn what_a_name_was_asked_is_counted_once_and_for_itself() {
+    let (home, origin) = (Folder::new("core"), saying("hello"));
+    let failing = Origin::each(|_| respond(503, "text/plain", b"no"));
+    let core = Core::start(&home);
+    // One target, and yet each name has its own counts.
+    core.announce("a.example", &origin);
+    core.announce("b.example", &origin);
+    for _ in 0..5 {
+        assert_eq!(core.ask("a.example").0, 200);
+    }
+    assert_eq!(core.ask("c.example").0, 404);
+    // It is counted when the answer has left, which may be a moment after it has come.
+    eventually("five are counted", || {
+        listed(&core, "a.example", "requests").as_deref() == Some("5")
+    });
+    assert_eq!(listed(&core, "a.example", "failed").as_deref(), Some("0"));
+    assert_eq!(listed(&core, "b.example", "requests").as_deref(), Some("0"));
+    // The counts go on when the name moves, and when the configuration is read again.
+    core.announce("a.example", &failing);
+    core.server.signal(dream_testkit::Signal::HUP);
+    assert_eq!(core.ask("a.example").0, 503);
+    drop(failing);
+    eventually("nobody answers", || core.ask("a.example").0 == 502);
+    eventually("the failures are counted", || {
+        let requests: u64 = listed(&core, "a.example", "requests")
+            .unwrap()
+            .parse()
+            .unwrap();
+        let failed: u64 = listed(&core, "a.example", "failed")
+            .unwrap()
+            .parse()
+            .unwrap();
+        requests >= 7 && failed == requests - 5
+    });
+    // A name that comes again begins anew.
+    core.say("remove a.example");
+    core.announce("a.example", &origin);
+    assert_eq!(listed(&core, "a.example", "requests").as_deref(), Some("0"));
+}
+
+#[test]
+fn the_age_of_a_name_outlives_moves_and_restarts() {
+    let (home, origin) = (Folder::new("core"), saying("hello"));
+    let core = Core::start(&home);
+    core.announce("old.example", &origin);
+    let age = |core: &Core| {
+        listed(core, "old.example", "age")
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+    };
+    eventually("a second has passed", || age(&core) >= 1);
+    core.announce("old.example", &origin);
+    assert!(age(&core) >= 1, "said again, it is not younger");
+    drop(core);
+    let core = Core::start(&home);
+    assert!(age(&core) >= 1, "it was remembered");
+}
+
 #[test]
 fn the_commands_say_and_do_the_same() {
     let (home, origin) = (Folder::new("core"), saying("hello"));

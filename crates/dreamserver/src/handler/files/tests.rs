@@ -137,6 +137,7 @@ fn request(method: &str, path: &str, fields: &[(Name, &str)]) -> Request {
         id: RequestId::from_uuid(uuid::Uuid::now_v7()),
         received: Instant::now(),
         interim: None,
+        account: None,
     }
 }
 

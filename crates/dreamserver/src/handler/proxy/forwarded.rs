@@ -266,6 +266,7 @@ mod tests {
             id: RequestId::parse(b"x").unwrap(),
             received: Instant::now(),
             interim: None,
+            account: None,
         };
         let head = &mut request.head.fields;
         head.append(Name::Host, b"example.com").unwrap();

@@ -92,6 +92,7 @@ impl Proxy {
             Err((failure, endpoint)) => {
                 tracing::warn!(id = request.id.as_str(), endpoint = &*endpoint.label, %failure, "no response from an endpoint");
                 let mut response = answer_failure(&failure, request);
+                response.reason = Some(format!("{}: {failure}", endpoint.label).into());
                 response.endpoint = Some(EndpointTrace {
                     address: Rc::from(&*endpoint.label),
                     latency: begun.elapsed(),
@@ -200,6 +201,7 @@ impl Proxy {
             head,
             body,
             endpoint: None,
+            reason: None,
         }
     }
 }

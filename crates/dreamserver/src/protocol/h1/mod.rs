@@ -8,6 +8,7 @@ mod tunnel;
 use crate::error;
 use crate::exchange::{Body, BodyHandle, Peer, Request, Response};
 use crate::log::Record;
+use crate::metrics::{Counted, Fault};
 use crate::outbound::OutboundError;
 use crate::serve::{Core, Held, Snapshot, client, serve, serve_reject};
 use crate::spare;
@@ -216,6 +217,7 @@ impl Connection {
             id: self.core.new_id(received),
             received,
             interim: Some(self.outgoing.clone()),
+            account: None,
         }
     }
 
@@ -227,7 +229,7 @@ impl Connection {
                 client,
                 request,
                 &Response::new(CLIENT_GONE),
-                Some("the client went away"),
+                End::Cut("the client went away"),
             );
             return Next::Close;
         };
@@ -246,7 +248,14 @@ impl Connection {
         }
         let error = sent.as_ref().err().map(ToString::to_string);
         response.body = Body::Empty;
-        self.log(client, request, &response, error.as_deref());
+        let end = match (&sent, error.as_deref()) {
+            (Err(OutboundError::Body(_) | OutboundError::Misuse(_)), Some(error)) => {
+                End::Broken(error)
+            }
+            (_, Some(error)) => End::Cut(error),
+            (_, None) => End::Whole,
+        };
+        self.log(client, request, &response, end);
         spare::keep_response_head(response.head);
         match error {
             None if !plan.close => self.next(&snapshot).await,
@@ -409,6 +418,8 @@ impl Connection {
         if let Body::Tunnel(tunnel) = std::mem::take(&mut response.body) {
             let early = early.unwrap_or_default();
             let passed = tunnel::run(&self.core, &self.stream, early, *tunnel).await;
+            let counted = || counted(request, &response, End::Whole);
+            self.core.count(request, counted);
             self.core.log(|| Record {
                 bytes: passed.to_client,
                 received: passed.to_endpoint,
@@ -435,7 +446,7 @@ impl Connection {
         };
         let plan = self.plan(&request, &mut response, false);
         let sent = self.send(snapshot, &mut response, &plan).await;
-        self.log(self.peer.ip(), &request, &response, Some(&detail));
+        self.log(self.peer.ip(), &request, &response, End::Cut(&detail));
         self.close(snapshot, &plan, sent.is_err()).await
     }
 
@@ -449,16 +460,13 @@ impl Connection {
             id: self.core.new_id(received),
             received,
             interim: None,
+            account: None,
         }
     }
 
-    fn log(
-        &self,
-        client: std::net::IpAddr,
-        request: &Request,
-        response: &Response,
-        error: Option<&str>,
-    ) {
+    fn log(&self, client: std::net::IpAddr, request: &Request, response: &Response, end: End<'_>) {
+        let counted = || counted(request, response, end);
+        self.core.count(request, counted);
         self.core.log(|| {
             let incoming = self.home.take();
             let received = incoming.as_ref().map_or(0, |incoming| incoming.received());
@@ -466,9 +474,29 @@ impl Connection {
             Record {
                 bytes: self.outgoing.body_sent(),
                 received,
-                ..record(client, request, response, error)
+                ..record(client, request, response, end.error())
             }
         });
+    }
+}
+
+/// How an exchange ended.
+#[derive(Clone, Copy)]
+enum End<'a> {
+    /// With the last byte of the answer.
+    Whole,
+    /// On the client's side.
+    Cut(&'a str),
+    /// Where the answer came from.
+    Broken(&'a str),
+}
+
+impl<'a> End<'a> {
+    fn error(self) -> Option<&'a str> {
+        match self {
+            End::Whole => None,
+            End::Cut(error) | End::Broken(error) => Some(error),
+        }
     }
 }
 
@@ -517,6 +545,29 @@ fn announced(request: &Request, head: &ResponseHead, framing: Framing) -> Framin
     match request.head.version {
         Version::Http11 if request.head.method == Method::Head && unknown => Framing::Chunked,
         _ => framing,
+    }
+}
+
+/// What is counted for the name that was asked. How fast a client reads says nothing about the program that it asks, so the
+/// latency is that of the head.
+fn counted<'a>(request: &'a Request, response: &'a Response, end: End<'a>) -> Counted<'a> {
+    let status = response.head.status;
+    let (broken, reason) = match end {
+        End::Broken(error) => (true, Some(error)),
+        End::Whole | End::Cut(_) => (false, response.reason.as_deref()),
+    };
+    let fault = || Fault {
+        method: request.head.method_text(),
+        path: request.head.path(),
+        reason,
+    };
+    Counted {
+        status,
+        latency: match &response.endpoint {
+            Some(endpoint) => endpoint.latency,
+            None => request.received.elapsed(),
+        },
+        fault: (broken || status >= 500).then(fault),
     }
 }
 

@@ -7,9 +7,10 @@ use crate::handler::{Handler, fixed::Respond};
 use crate::limits::{Limits, Timeouts};
 use crate::listener::{Gate, bind};
 use crate::log;
+use crate::metrics::Accounts;
 use crate::middleware::{Custom, Flow, Middleware};
 use crate::router::{Matcher, PathPattern, SiteRoutes, Table};
-use crate::serve::Snapshot;
+use crate::serve::{Named, Snapshot};
 use dream_testkit::{Client, DEADLINE, Origin, Response, eventually, respond};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, mpsc};
@@ -25,6 +26,7 @@ struct House {
     addresses: Vec<SocketAddr>,
     publisher: Publisher,
     names: Announced,
+    accounts: Accounts,
     _log: log::Writer,
 }
 
@@ -48,12 +50,17 @@ impl House {
             addresses,
             publisher,
             names: Announced::new(),
+            accounts: Accounts::default(),
             _log: log,
         }
     }
 
     fn add(&mut self, name: &str, route: &Arc<Route>) {
-        self.names.insert(name, route.clone());
+        let named = Named {
+            route: route.clone(),
+            account: self.accounts.open(),
+        };
+        self.names.insert(name, named);
         self.publish();
     }
 

@@ -98,6 +98,7 @@ fn rich(name: &str) -> (String, Option<Entry>) {
             pid: 4711,
             started: 99_887_766,
         }),
+        since: None,
     };
     (name.to_owned(), Some(entry))
 }
