@@ -18,7 +18,9 @@ const HALLWAY: [&str; 7] = [
     "upstream",
 ];
 
-const BACK_OFFICE: [&str; 6] = ["cli", "config", "control", "pid_file", "server", "state"];
+const BACK_OFFICE: [&str; 7] = [
+    "cli", "config", "control", "pid_file", "server", "state", "systemd",
+];
 
 const SHELF: [&str; 15] = [
     "address", "digits", "error", "exchange", "inbound", "limits", "log", "metrics", "options",

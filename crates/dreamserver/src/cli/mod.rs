@@ -121,6 +121,7 @@ fn start_command(config: Option<PathBuf>) -> String {
 fn plan(base: Base, shared: args::Shared) -> Result<Plan, ExitCode> {
     let overrides = Overrides {
         listen: shared.listen,
+        passed: Vec::new(),
         control: shared.control,
         state: shared.state,
     };

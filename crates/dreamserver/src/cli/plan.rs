@@ -39,6 +39,8 @@ pub enum Base {
 pub struct Overrides {
     /// Where to listen; empty if the file decides.
     pub listen: Vec<ListenAddress>,
+    /// Where sockets listen already that were passed to this process; they count if nobody chose where to listen.
+    pub passed: Vec<ListenAddress>,
     /// Where announcements come in, unless the file wants none.
     pub control: ControlAddress,
     /// Where what was announced is kept, if not in the usual place.
@@ -104,6 +106,12 @@ impl Plan {
         self.config.control.owners.unwrap_or(false)
     }
 
+    /// Listens where sockets do already, if nobody chose where to listen.
+    pub fn pass(&mut self, listeners: Vec<ListenAddress>) {
+        self.overrides.passed = listeners;
+        self.overrides.apply(&mut self.config);
+    }
+
     /// What the same arguments ask for now. A server that was started without a file uses one that has
     /// appeared since.
     ///
@@ -123,6 +131,9 @@ impl Overrides {
     fn apply(&self, config: &mut Config) {
         if !self.listen.is_empty() {
             config.listen = self.listen.clone();
+            config.chose_listen = true;
+        } else if !self.passed.is_empty() && !config.chose_listen {
+            config.listen = self.passed.clone();
         }
     }
 }

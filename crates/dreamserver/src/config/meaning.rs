@@ -523,6 +523,8 @@ impl FileTable {
     /// All but the sites, which take checks.
     pub(super) fn into_config(self) -> Config {
         Config {
+            // In a file a value stands behind its key; the default is a text of its own.
+            chose_listen: self.listen.addresses.span.start > 0,
             listen: self.listen.addresses.value,
             control: self.control.into_options(),
             trusted_proxies: self.listen.trusted_proxies,

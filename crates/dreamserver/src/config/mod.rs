@@ -25,6 +25,8 @@ use std::path::{Path, PathBuf};
 pub struct Config {
     /// Where to listen.
     pub listen: Vec<ListenAddress>,
+    /// Somebody has chosen that; else it is the default, and sockets that are there already win over it.
+    pub chose_listen: bool,
     /// Peers whose word on the client's address is taken.
     pub trusted_proxies: Vec<IpNet>,
     /// Bounds on what peers may ask for.

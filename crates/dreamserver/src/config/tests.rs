@@ -11,6 +11,7 @@ fn every_default_is_of_its_kind() {
     let _ = (RedirectTable::default(), RespondTable::default());
     let config = Config::default();
     assert_eq!(config.listen, [ListenAddress::Any(8080)]);
+    assert!(!config.chose_listen);
     assert_eq!(config.limits.head, 16384);
     assert_eq!(config.sites.len(), 1);
 }
@@ -68,5 +69,19 @@ proptest! {
         if let Err(errors) = Config::parse(&text, Path::new("x.toml")) {
             prop_assert!(!errors.to_string().is_empty());
         }
+    }
+}
+
+#[test]
+fn whether_somebody_chose_where_to_listen_is_known() {
+    for (source, chosen) in [
+        ("", false),
+        ("log.level = 'warn'", false),
+        ("[listen]\ntrusted_proxies = '10.0.0.0/8'", false),
+        ("listen = ':8080'", true),
+        ("listen={addresses=[':1']}", true),
+    ] {
+        let config = Config::parse(source, Path::new("dreamserver.toml")).unwrap();
+        assert_eq!(config.chose_listen, chosen, "{source}");
     }
 }

@@ -3,10 +3,12 @@
 use super::StartError;
 use super::answer::{Control, count};
 use super::budget::Budget;
+use crate::listener::{Inherited, Kind, Taken};
 use dream_control::Reply;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 /// Bytes of announcements that the system keeps while we are busy.
@@ -14,35 +16,31 @@ const QUEUE: usize = 4 << 20;
 /// One byte more than the longest announcement, so that a longer one is seen to be.
 const LONGEST: usize = 1025;
 
-/// The control port: a UDP socket and a TCP listener for each address.
+/// The control port: UDP sockets and TCP listeners for each address.
+#[derive(Default)]
 pub(super) struct Ports {
+    /// Where announcements come in.
+    pub(super) addresses: Vec<SocketAddr>,
     sockets: Vec<UdpSocket>,
     listeners: Vec<TcpListener>,
 }
 
 impl Ports {
-    /// Opens the port at each address. A machine without IPv6 has one less.
-    pub(super) fn open(addresses: &[SocketAddr]) -> Result<Ports, StartError> {
-        let mut ports = Ports {
-            sockets: Vec::new(),
-            listeners: Vec::new(),
-        };
+    /// Opens the port at each address, if it is not open already. A machine without IPv6 has one less.
+    pub(super) fn open(
+        addresses: &[SocketAddr],
+        inherited: &mut Inherited,
+    ) -> Result<Ports, StartError> {
+        let mut ports = Ports::default();
         let mut missing = None;
         for &address in addresses {
-            let wanted = match ports
-                .sockets
-                .first()
-                .and_then(|first| first.local_addr().ok())
-            {
+            let wanted = match ports.addresses.first() {
                 // Both families have the port that the system chose for the first.
                 Some(first) => SocketAddr::new(address.ip(), first.port()),
                 None => address,
             };
-            match open(wanted) {
-                Ok((socket, listener)) => {
-                    ports.sockets.push(socket);
-                    ports.listeners.push(listener);
-                }
+            match ports.open_one(wanted, inherited) {
+                Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                     return Err(StartError::Taken(wanted));
                 }
@@ -50,16 +48,33 @@ impl Ports {
             }
         }
         match missing {
-            Some(error) if ports.sockets.is_empty() => Err(error),
+            Some(error) if ports.addresses.is_empty() => Err(error),
             _ => Ok(ports),
         }
     }
 
-    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
-        self.sockets
-            .iter()
-            .filter_map(|socket| socket.local_addr().ok())
-            .collect()
+    /// Takes the sockets of an address that are there, and opens what is missing.
+    fn open_one(&mut self, wanted: SocketAddr, inherited: &mut Inherited) -> io::Result<()> {
+        let udp = inherited.take(Kind::Udp, wanted);
+        let wanted = udp.as_ref().map_or(wanted, |taken| taken.address);
+        let tcp = inherited.take(Kind::Tcp, wanted);
+        let (address, udp, tcp) = match (udp, tcp) {
+            (None, None) => {
+                let (udp, tcp) = open(wanted)?;
+                (udp.local_addr()?, vec![udp], vec![tcp])
+            }
+            (Some(udp), None) => (wanted, taken(udp), vec![listen(wanted)?]),
+            (None, Some(tcp)) => (tcp.address, vec![bind(tcp.address)?], taken(tcp)),
+            (Some(udp), Some(tcp)) => (wanted, taken(udp), taken(tcp)),
+        };
+        for socket in &udp {
+            // The system may give less.
+            let _ = SockRef::from(socket).set_recv_buffer_size(QUEUE);
+        }
+        self.addresses.push(address);
+        self.sockets.extend(udp);
+        self.listeners.extend(tcp);
+        Ok(())
     }
 
     /// Has the runtime of this thread watch them.
@@ -97,19 +112,31 @@ fn open(address: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
     }
 }
 
-/// Only this machine can reach a loopback address; without `SO_REUSEADDR`, nobody else can take the UDP port beside us.
 fn open_once(address: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
+    let udp = bind(address)?;
+    let tcp = listen(udp.local_addr()?)?;
+    Ok((udp, tcp))
+}
+
+/// Only this machine can reach a loopback address; without `SO_REUSEADDR`, nobody else can take the UDP port beside us.
+fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     let udp = socket(address, Type::DGRAM, Protocol::UDP)?;
-    // The system may give less.
-    let _ = udp.set_recv_buffer_size(QUEUE);
     udp.bind(&address.into())?;
-    let udp = UdpSocket::from(udp);
+    Ok(udp.into())
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let tcp = socket(address, Type::STREAM, Protocol::TCP)?;
     // Connections of an earlier run may still be in TIME_WAIT.
     tcp.set_reuse_address(true)?;
-    tcp.bind(&udp.local_addr()?.into())?;
+    tcp.bind(&address.into())?;
     tcp.listen(BACKLOG)?;
-    Ok((udp, tcp.into()))
+    Ok(tcp.into())
+}
+
+/// Sockets that were there already.
+fn taken<T: From<OwnedFd>>(taken: Taken) -> Vec<T> {
+    taken.sockets.into_iter().map(T::from).collect()
 }
 
 fn socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {

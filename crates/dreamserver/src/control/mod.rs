@@ -23,6 +23,7 @@ mod probe;
 mod switch;
 mod table;
 
+use crate::listener::Inherited;
 use crate::server::Publisher;
 use crate::state;
 use answer::Control;
@@ -100,13 +101,14 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts it. What was announced before is routed when this returns.
+    /// Starts it, on sockets that are there already or else on new ones. What was announced before is routed when this
+    /// returns.
     ///
     /// # Errors
     /// [`StartError`].
-    pub fn start(options: Options) -> Result<Running, StartError> {
-        let ports = datagram::Ports::open(&options.addresses)?;
-        let addresses = ports.addresses();
+    pub fn start(options: Options, inherited: &mut Inherited) -> Result<Running, StartError> {
+        let ports = datagram::Ports::open(&options.addresses, inherited)?;
+        let addresses = ports.addresses.clone();
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = std::sync::mpsc::channel();
         let run = move || run(options, ports, stopped, &ready);

@@ -15,16 +15,39 @@ pub struct Bound {
     pub socket: OwnedFd,
     /// Its address, with the port that the system chose if 0 was asked for.
     pub address: SocketAddr,
+    /// How its connections come to all cores.
+    pub sharing: Sharing,
 }
 
-/// `count` sockets on `address`.
+/// How the connections of an address come to all cores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// Each core has a socket, and the kernel shares the connections out among them.
+    Kernel,
+    /// There are fewer sockets than cores: whoever accepts a connection deals it ([`super::Dealer`]).
+    Dealt,
+}
+
+impl Sharing {
+    /// How `sockets` sockets of one address are shared by `cores` cores.
+    pub fn of(sockets: usize, cores: usize) -> Sharing {
+        match sockets < cores {
+            true => Sharing::Dealt,
+            false => Sharing::Kernel,
+        }
+    }
+}
+
+/// Sockets on `address` for so many cores. Linux shares a port's connections out among its sockets, so each core has one;
+/// elsewhere there is one for all.
 ///
 /// The first is tried without SO_REUSEPORT: with it, a second server of the same user would share the port
 /// silently, and each would get half of the visitors.
 ///
 /// # Errors
 /// What the system says, such as that the address is in use or not of this machine.
-pub fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<Bound>> {
+pub fn bind(address: SocketAddr, cores: usize) -> io::Result<Vec<Bound>> {
+    let count = if cfg!(target_os = "linux") { cores } else { 1 };
     let probe = bind_one(address, false)?;
     let address = local_address(&probe)?;
     drop(probe);
@@ -32,7 +55,11 @@ pub fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<Bound>> {
         .map(|_| {
             let socket = bind_one(address, true)?;
             rustix::net::listen(&socket, BACKLOG)?;
-            Ok(Bound { socket, address })
+            Ok(Bound {
+                socket,
+                address,
+                sharing: Sharing::of(count, cores),
+            })
         })
         .collect()
 }

@@ -2,9 +2,11 @@
 
 mod bind;
 mod gate;
+mod inherited;
 
-pub use bind::{Bound, bind, busy_by};
+pub use bind::{Bound, Sharing, bind, busy_by};
 pub use gate::{Gate, Permit};
+pub use inherited::{Inherited, Kind, Taken, Unfit};
 
 use crate::exchange::{Peer, Scheme};
 use crate::protocol::h1::{refuse_crowd, serve_connection};
@@ -35,7 +37,7 @@ pub struct Accepted {
     permit: Option<Permit>,
 }
 
-/// Hands connections to the other cores in turn, where the kernel does not share a port out among them.
+/// Hands connections to the cores in turn, where the kernel does not share a port out among them.
 #[derive(Clone)]
 pub struct Dealer {
     cores: Rc<[mpsc::Sender<Accepted>]>,
@@ -63,8 +65,21 @@ impl Dealer {
     }
 }
 
-/// Serves the connections that another core's [`Dealer`] hands over.
-pub async fn receive(core: Rc<Core>, mut dealt: mpsc::Receiver<Accepted>) {
+/// Serves the connections that another core's [`Dealer`] hands over, until it is told to stop; then those that were handed
+/// over already, too.
+pub async fn receive(core: Rc<Core>, mut dealt: mpsc::Receiver<Accepted>, stop: Rc<Notify>) {
+    let _active = core.drain.enter();
+    loop {
+        tokio::select! {
+            accepted = dealt.recv() => match accepted {
+                Some(accepted) => serve(&core, accepted),
+                None => return,
+            },
+            () = stop.notified() => break,
+        }
+    }
+    // From here on, whoever accepts a connection keeps it.
+    dealt.close();
     while let Some(accepted) = dealt.recv().await {
         serve(&core, accepted);
     }

@@ -4,6 +4,7 @@ use super::Publisher;
 use crate::address::ListenAddress;
 use crate::cli::{Base, Plan};
 use crate::control::{self, Options, Running};
+use crate::listener::Inherited;
 use crate::state;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -18,20 +19,22 @@ pub(super) fn start(
     publisher: Publisher,
     own_ports: &Arc<Mutex<Vec<u16>>>,
     shutdown: mpsc::UnboundedSender<()>,
+    inherited: &mut Inherited,
 ) -> Result<Option<Running>, control::StartError> {
     let Some(address) = plan.control() else {
         return Ok(None);
     };
     let begin = || {
         let folder = state::folder(plan.overrides.state.as_deref());
-        Running::start(Options {
+        let options = Options {
             addresses: addresses(address),
             folder: folder.map_err(control::StartError::NoFolder)?,
             publisher,
             own_ports: own_ports.clone(),
             hosts: plan.config.control.hosts,
             shutdown,
-        })
+        };
+        Running::start(options, inherited)
     };
     match begin() {
         Ok(running) => Ok(Some(running)),

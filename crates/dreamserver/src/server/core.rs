@@ -3,7 +3,7 @@
 use super::LOOK;
 use super::publisher::{self, Subscription};
 use crate::handler::{State, files};
-use crate::listener::{self, Accepted, Bound, Dealer, Gate};
+use crate::listener::{self, Accepted, Bound, Dealer, Gate, Sharing};
 use crate::log;
 use crate::serve::{Core, Snapshot};
 use crate::time::{Clock, TICK};
@@ -56,20 +56,13 @@ pub(super) fn count() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// On how many of `count` cores there are listeners. Linux shares a port's connections out among its sockets; elsewhere
-/// one core accepts them all and deals them.
-pub(super) fn listening(count: usize) -> usize {
-    if cfg!(target_os = "linux") { count } else { 1 }
-}
-
 impl Cores {
-    /// Starts a thread for each of these subscriptions, the first `listening` of which will listen.
+    /// Starts a thread for each of these subscriptions.
     ///
     /// # Errors
     /// The system gives no thread.
     pub(super) fn start(
         subscriptions: Vec<Subscription>,
-        listening: usize,
         snapshot: &Arc<Snapshot>,
         gate: &Arc<Gate>,
         log: &log::Writer,
@@ -85,10 +78,7 @@ impl Cores {
             let seat = Seat {
                 mailbox,
                 dealt,
-                dealers: match listening < count {
-                    true => dealers.clone(),
-                    false => Vec::new(),
-                },
+                dealers: dealers.clone(),
                 snapshot: snapshot.clone(),
                 announced,
                 gate: gate.clone(),
@@ -147,7 +137,7 @@ impl Cores {
 struct Seat {
     mailbox: mpsc::Receiver<Message>,
     dealt: mpsc::Receiver<Accepted>,
-    /// Every core's end of `dealt`, where connections are dealt.
+    /// Every core's end of `dealt`.
     dealers: Vec<mpsc::Sender<Accepted>>,
     snapshot: Arc<Snapshot>,
     announced: Subscription,
@@ -178,18 +168,19 @@ impl Seat {
         let core = Core::new(clock, state, self.log, self.snapshot).with_meter(meter);
         let core = Rc::new(core);
         let following = tokio::task::spawn_local(publisher::follow(core.clone(), news));
-        let receiving = tokio::task::spawn_local(listener::receive(core.clone(), self.dealt));
         let ticking = tokio::task::spawn_local(tick(core.clone()));
         let mut listeners = Listeners {
             core: core.clone(),
             gate: self.gate,
-            dealer: (!self.dealers.is_empty()).then(|| Dealer::new(self.dealers)),
+            dealer: Dealer::new(self.dealers),
             stops: Vec::new(),
         };
+        let undealt = Rc::new(Notify::new());
+        tokio::task::spawn_local(listener::receive(core.clone(), self.dealt, undealt.clone()));
         let drain = attend(&core, &mut listeners, &mut self.mailbox).await;
+        undealt.notify_one();
         finish(&core, drain).await;
         ticking.abort();
-        receiving.abort();
         following.abort();
         core.flush_log();
     }
@@ -199,7 +190,7 @@ impl Seat {
 struct Listeners {
     core: Rc<Core>,
     gate: Arc<Gate>,
-    dealer: Option<Dealer>,
+    dealer: Dealer,
     stops: Vec<(SocketAddr, Rc<Notify>)>,
 }
 
@@ -207,7 +198,11 @@ impl Listeners {
     fn add(&mut self, bound: Bound) {
         let stop = Rc::new(Notify::new());
         self.stops.push((bound.address, stop.clone()));
-        let (core, gate, dealer) = (self.core.clone(), self.gate.clone(), self.dealer.clone());
+        let (core, gate) = (self.core.clone(), self.gate.clone());
+        let dealer = match bound.sharing {
+            Sharing::Kernel => None,
+            Sharing::Dealt => Some(self.dealer.clone()),
+        };
         tokio::task::spawn_local(async move {
             if let Err(error) = listener::run(core, bound, gate, dealer, stop).await {
                 tracing::error!(%error, "a listener ended");
@@ -354,8 +349,9 @@ mod tests {
         let log = log::Writer::start(&off).unwrap();
         let (_, announced) = Publisher::new(&Registry::default(), 3);
         let gate = Gate::new(100, 100);
-        let mut cores = Cores::start(announced, 1, &snapshot, &gate, &log).unwrap();
-        let bound = bind((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap();
+        let mut cores = Cores::start(announced, &snapshot, &gate, &log).unwrap();
+        let mut bound = bind((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap();
+        bound[0].sharing = Sharing::Dealt;
         let address = bound[0].address;
         cores.listen(vec![bound]);
         for _ in 0..3 {

@@ -15,10 +15,11 @@ use crate::address::ListenAddress;
 use crate::cli::Plan;
 use crate::config::Errors;
 use crate::control;
-use crate::listener::Gate;
+use crate::listener::{Gate, Inherited};
 use crate::log;
 use crate::pid_file::PidFile;
 use crate::serve::Snapshot;
+use crate::systemd::{self, Notice};
 use crate::upstream::Registry;
 use std::fmt;
 use std::io;
@@ -31,8 +32,14 @@ use tokio::sync::mpsc;
 
 /// Serves until a signal ends it.
 pub fn run(plan: Plan) -> ExitCode {
-    match Server::start(plan) {
-        Ok(server) => server.run(),
+    let started = systemd::sockets()
+        .map_err(StartError::Passed)
+        .and_then(|inherited| Server::start(plan, inherited));
+    match started {
+        Ok(server) => {
+            server.tell_ready();
+            server.run()
+        }
         Err(error) => {
             eprintln!("dreamserver: {error}");
             ExitCode::FAILURE
@@ -43,6 +50,8 @@ pub fn run(plan: Plan) -> ExitCode {
 /// Why the server cannot start.
 #[derive(Debug)]
 enum StartError {
+    /// What was passed to this process is of no use to it.
+    Passed(systemd::UnfitSocket),
     /// The events' level is wrong, or the log's target cannot be opened.
     Log(io::Error),
     /// The configuration asks for what cannot be built.
@@ -58,6 +67,7 @@ enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            StartError::Passed(error) => error.fmt(f),
             StartError::Log(error) => write!(f, "the log cannot be opened: {error}"),
             StartError::Build(error) => error.fmt(f),
             StartError::Listen(error) => error.fmt(f),
@@ -73,8 +83,7 @@ struct Server {
     registry: Registry,
     gate: Arc<Gate>,
     cores: Cores,
-    /// On how many cores there are listeners.
-    listening_cores: usize,
+    core_count: usize,
     listeners: Vec<Listening>,
     log: log::Writer,
     /// Old snapshots that a core may still use: they are freed here and not on a core.
@@ -127,7 +136,8 @@ enum Event {
 }
 
 impl Server {
-    fn start(plan: Plan) -> Result<Server, StartError> {
+    fn start(mut plan: Plan, mut inherited: Inherited) -> Result<Server, StartError> {
+        plan.pass(open::passed(&plan, &inherited));
         log::init_events(build::level(&plan.config)).map_err(StartError::Log)?;
         let count = core::count();
         let most_connections = nofile::most_connections(count);
@@ -135,8 +145,8 @@ impl Server {
         let snapshot = build::snapshot(&plan.config, &registry).map_err(StartError::Build)?;
         let current = Arc::new(snapshot);
         let log = log::Writer::start(&build::log(&plan.config)).map_err(StartError::Log)?;
-        let listening_cores = core::listening(count);
-        let opened = open::open_planned(&plan, listening_cores).map_err(StartError::Listen)?;
+        let opened =
+            open::open_planned(&plan, count, &mut inherited).map_err(StartError::Listen)?;
         let gate = Gate::new(
             plan.config.limits.connections.unwrap_or(most_connections),
             plan.config.limits.connections_per_address,
@@ -149,15 +159,15 @@ impl Server {
             let _inside = runtime.enter();
             Signals::new().map_err(StartError::System)?
         };
-        let banner = open::banner(&plan, &opened);
+        let banner = open::banner(&plan, &opened.listeners);
         let (publisher, announced) = Publisher::new(&registry, count);
-        let cores = Cores::start(announced, listening_cores, &current, &gate, &log)
-            .map_err(StartError::System)?;
+        let cores = Cores::start(announced, &current, &gate, &log).map_err(StartError::System)?;
         let own_ports = Arc::new(Mutex::new(open::ports(&opened.listeners)));
         let (asked, shutdown) = mpsc::unbounded_channel();
         // Names are routed before the first request comes.
-        let control = announcements::start(&plan, publisher, &own_ports, asked)
+        let control = announcements::start(&plan, publisher, &own_ports, asked, &mut inherited)
             .map_err(StartError::Control)?;
+        inherited.close_rest();
         cores.listen(opened.by_core);
         eprint!("{banner}{}", announcements::banner(control.as_ref()));
         tracing::info!(
@@ -171,7 +181,7 @@ impl Server {
             registry,
             gate,
             cores,
-            listening_cores,
+            core_count: count,
             listeners: opened.listeners,
             log,
             retired: Vec::new(),
@@ -183,6 +193,12 @@ impl Server {
             runtime,
             signals,
         })
+    }
+
+    /// Tells the service manager that this serves, and what.
+    fn tell_ready(&self) {
+        let summary = open::summary(&self.plan, &self.listeners);
+        systemd::notify(&Notice::Ready(&summary));
     }
 
     fn run(mut self) -> ExitCode {
@@ -208,6 +224,7 @@ impl Server {
 
     /// Lets the cores finish what they have; a second signal ends the process at once.
     fn stop(mut self) -> ExitCode {
+        systemd::notify(&Notice::Stopping);
         let drain = self.current.timeouts.drain;
         tracing::info!(
             connections = self.gate.connections(),
@@ -244,6 +261,7 @@ impl Server {
 
     /// Reads the configuration again; a wrong one is refused as a whole.
     fn reload(&mut self) {
+        systemd::notify(&Notice::Reloading);
         match self.read_again() {
             Ok(()) => tracing::info!("the configuration was read again"),
             Err(error) => {
@@ -253,6 +271,7 @@ impl Server {
             }
         }
         self.retired.retain(|old| Arc::strong_count(old) > 1);
+        self.tell_ready();
     }
 
     /// Prepares everything that may fail, and only then changes anything.
@@ -262,7 +281,8 @@ impl Server {
         let is_new =
             |address: &&ListenAddress| !self.listeners.iter().any(|old| old.address == **address);
         let added: Vec<ListenAddress> = config.listen.iter().filter(is_new).copied().collect();
-        let opened = open::open(&added, self.listening_cores).map_err(ReloadError::Listen)?;
+        let opened = open::open(&added, self.core_count, &mut Inherited::default())
+            .map_err(ReloadError::Listen)?;
         let log = match config.log != self.plan.config.log {
             true => Some(log::Writer::start(&build::log(&config)).map_err(ReloadError::Log)?),
             false => None,

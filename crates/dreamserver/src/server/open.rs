@@ -2,7 +2,7 @@
 
 use crate::address::ListenAddress;
 use crate::cli::{Base, Plan};
-use crate::listener::{Bound, bind, busy_by};
+use crate::listener::{Bound, Inherited, Kind, Sharing, Taken, bind, busy_by};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use std::path::Path;
 /// Listeners, ready to be shared out.
 #[derive(Default)]
 pub(super) struct Opened {
-    /// The sockets of each core that listens.
+    /// The sockets of each core.
     pub(super) by_core: Vec<Vec<Bound>>,
     /// What was opened.
     pub(super) listeners: Vec<Listening>,
@@ -27,7 +27,9 @@ impl Listening {
     /// The address as a browser opens it.
     fn link(&self) -> String {
         match (self.address, self.sockets.as_slice()) {
-            (ListenAddress::Exact(_), [only, ..]) => format!("http://{only}/"),
+            (ListenAddress::Exact(_), [only, ..]) if !only.ip().is_unspecified() => {
+                format!("http://{only}/")
+            }
             (_, sockets) => {
                 let port = sockets
                     .first()
@@ -81,12 +83,16 @@ impl fmt::Display for ListenError {
 const UNPRIVILEGED: ListenAddress = ListenAddress::Any(8080);
 
 /// Opens what the plan wants; the core server makes do with another port if nobody has chosen one.
-pub(super) fn open_planned(plan: &Plan, cores: usize) -> Result<Opened, ListenError> {
-    let opened = open(&plan.config.listen, cores);
-    let chosen = plan.base != Base::Core || !plan.overrides.listen.is_empty();
+pub(super) fn open_planned(
+    plan: &Plan,
+    cores: usize,
+    inherited: &mut Inherited,
+) -> Result<Opened, ListenError> {
+    let opened = open(&plan.config.listen, cores, inherited);
+    let chosen = plan.base != Base::Core || plan.config.chose_listen;
     match opened {
         Err(error) if !chosen && error.error.kind() == io::ErrorKind::PermissionDenied => {
-            let opened = open(&[UNPRIVILEGED], cores)?;
+            let opened = open(&[UNPRIVILEGED], cores, inherited)?;
             eprintln!(
                 "dreamserver: port 80 needs rights that this user does not have, so this is port {}\n{ALLOW}",
                 UNPRIVILEGED.port()
@@ -103,14 +109,41 @@ allow port 80 with one of these:
   sudo setcap cap_net_bind_service=+ep $(command -v dreamserver)
   sudo sysctl net.ipv4.ip_unprivileged_port_start=80";
 
-/// Opens every address for `cores` cores.
-pub(super) fn open(addresses: &[ListenAddress], cores: usize) -> Result<Opened, ListenError> {
+/// Where sockets listen already, but for those that announcements come in at.
+pub(super) fn passed(plan: &Plan, inherited: &Inherited) -> Vec<ListenAddress> {
+    let control = plan.control().map(|control| control.sockets());
+    let mut sockets = inherited.addresses(Kind::Tcp);
+    sockets.retain(|(address, _)| !control.iter().flatten().any(|control| control == address));
+    let mut addresses: Vec<ListenAddress> = Vec::new();
+    for (socket, dual) in &sockets {
+        let port = socket.port();
+        let any =
+            |(other, _): &&(SocketAddr, bool)| other.ip().is_unspecified() && other.port() == port;
+        let whole =
+            socket.ip().is_unspecified() && (*dual || sockets.iter().filter(any).count() == 2);
+        let address = match whole {
+            true => ListenAddress::Any(port),
+            false => ListenAddress::Exact(*socket),
+        };
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    addresses
+}
+
+/// Opens every address for `cores` cores: takes the sockets that are there already, and binds the others.
+pub(super) fn open(
+    addresses: &[ListenAddress],
+    cores: usize,
+    inherited: &mut Inherited,
+) -> Result<Opened, ListenError> {
     let mut opened = Opened {
         by_core: (0..cores).map(|_| Vec::new()).collect(),
         listeners: Vec::new(),
     };
     for address in addresses {
-        let sockets = open_address(address, &mut opened.by_core)?;
+        let sockets = open_address(address, &mut opened.by_core, inherited)?;
         opened.listeners.push(Listening {
             address: *address,
             sockets,
@@ -124,6 +157,7 @@ pub(super) fn open(addresses: &[ListenAddress], cores: usize) -> Result<Opened, 
 fn open_address(
     address: &ListenAddress,
     by_core: &mut [Vec<Bound>],
+    inherited: &mut Inherited,
 ) -> Result<Vec<SocketAddr>, ListenError> {
     let mut found: Vec<SocketAddr> = Vec::new();
     let mut missing = None;
@@ -132,13 +166,8 @@ fn open_address(
             // Both families have the port that the system chose for the first.
             wanted.set_port(first.port());
         }
-        match bind(wanted, by_core.len()) {
-            Ok(sockets) => {
-                found.extend(sockets.first().map(|bound| bound.address));
-                for (core, bound) in by_core.iter_mut().zip(sockets) {
-                    core.push(bound);
-                }
-            }
+        match open_socket(wanted, by_core, inherited) {
+            Ok(address) => found.push(address),
             Err(error) => {
                 let fatal = !is_missing_family(&error);
                 let error = ListenError {
@@ -156,6 +185,39 @@ fn open_address(
         Some(error) if found.is_empty() => Err(error),
         _ => Ok(found),
     }
+}
+
+/// Opens one socket address; gives it with its port.
+fn open_socket(
+    wanted: SocketAddr,
+    by_core: &mut [Vec<Bound>],
+    inherited: &mut Inherited,
+) -> io::Result<SocketAddr> {
+    let (address, sockets) = match inherited.take(Kind::Tcp, wanted) {
+        Some(taken) => (taken.address, shared(taken, by_core.len())),
+        None => {
+            let bound = bind(wanted, by_core.len())?;
+            (bound.first().map_or(wanted, |bound| bound.address), bound)
+        }
+    };
+    // Every socket has a core, also where there are more of them.
+    let cores = by_core.len();
+    for (number, bound) in sockets.into_iter().enumerate() {
+        by_core[number % cores].push(bound);
+    }
+    Ok(address)
+}
+
+/// Sockets that were there already; there may be more or fewer than cores.
+fn shared(taken: Taken, cores: usize) -> Vec<Bound> {
+    let Taken { address, sockets } = taken;
+    let sharing = Sharing::of(sockets.len(), cores);
+    let bound = |socket| Bound {
+        socket,
+        address,
+        sharing,
+    };
+    sockets.into_iter().map(bound).collect()
 }
 
 /// The ports of these listeners.
@@ -177,8 +239,8 @@ fn another(port: u16) -> u16 {
     }
 }
 
-/// What is said at the start: what is served where, and what to do next.
-pub(super) fn banner(plan: &Plan, opened: &Opened) -> String {
+/// What is served where.
+pub(super) fn summary(plan: &Plan, listeners: &[Listening]) -> String {
     let what = match &plan.base {
         Base::File(file) => file.display().to_string(),
         Base::Nothing => "staticfiles/".into(),
@@ -190,8 +252,12 @@ pub(super) fn banner(plan: &Plan, opened: &Opened) -> String {
         Base::Core => "what programs announce".into(),
     };
     let version = env!("CARGO_PKG_VERSION");
-    let links: Vec<String> = opened.listeners.iter().map(Listening::link).collect();
-    let links = links.join(" ");
+    let links: Vec<String> = listeners.iter().map(Listening::link).collect();
+    format!("dreamserver {version} serves {what} at {}", links.join(" "))
+}
+
+/// What is said at the start: what is served where, and what to do next.
+pub(super) fn banner(plan: &Plan, listeners: &[Listening]) -> String {
     let folder = match &plan.base {
         Base::Nothing => Some(Path::new("staticfiles")),
         Base::Files(folder) => Some(folder.as_path()),
@@ -204,5 +270,65 @@ pub(super) fn banner(plan: &Plan, opened: &Opened) -> String {
         ),
         None => "Ctrl-C stops it; `dreamserver --help` shows what else it can do.".to_owned(),
     };
-    format!("dreamserver {version} serves {what} at {links}\n{next}\n")
+    format!("{}\n{next}\n", summary(plan, listeners))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    const LOOPBACK: ListenAddress = ListenAddress::Exact(SocketAddr::new(
+        std::net::IpAddr::V4(Ipv4Addr::LOCALHOST),
+        0,
+    ));
+
+    /// So many sockets that share a port.
+    fn inherited(count: usize) -> (Inherited, SocketAddr) {
+        let bound = bind((Ipv4Addr::LOCALHOST, 0).into(), count).unwrap();
+        let address = bound[0].address;
+        let mut inherited = Inherited::default();
+        for bound in bound {
+            inherited.add(bound.socket).unwrap();
+        }
+        (inherited, address)
+    }
+
+    #[test]
+    fn with_fewer_sockets_than_cores_connections_are_dealt() {
+        let (mut inherited, address) = inherited(1);
+        let opened = open(&[LOOPBACK], 3, &mut inherited).unwrap();
+        assert_eq!(opened.listeners[0].sockets, [address]);
+        let counts: Vec<usize> = opened.by_core.iter().map(Vec::len).collect();
+        assert_eq!(counts, [1, 0, 0]);
+        assert_eq!(opened.by_core[0][0].sharing, Sharing::Dealt);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn with_more_sockets_than_cores_each_has_a_core() {
+        let (mut inherited, address) = inherited(5);
+        let exact = ListenAddress::Exact(address);
+        let opened = open(&[exact], 2, &mut inherited).unwrap();
+        let counts: Vec<usize> = opened.by_core.iter().map(Vec::len).collect();
+        assert_eq!(counts, [3, 2]);
+        let sharing = opened.by_core.iter().flatten().map(|bound| bound.sharing);
+        assert!(
+            sharing
+                .into_iter()
+                .all(|sharing| sharing == Sharing::Kernel)
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_is_bound() {
+        let (mut inherited, _) = inherited(1);
+        let other = (std::net::Ipv6Addr::LOCALHOST, 0).into();
+        // A machine without IPv6 has nothing to bind.
+        let Ok(opened) = open(&[ListenAddress::Exact(other)], 2, &mut inherited) else {
+            return;
+        };
+        assert_eq!(opened.by_core.iter().map(Vec::len).sum::<usize>(), 2);
+        assert_eq!(inherited.addresses(Kind::Tcp).len(), 1);
+    }
 }

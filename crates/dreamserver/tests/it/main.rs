@@ -19,4 +19,5 @@ mod peers;
 mod proxy;
 mod smuggling;
 mod start;
+mod systemd;
 mod tunnel;

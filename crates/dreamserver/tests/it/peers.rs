@@ -13,7 +13,7 @@ use dream_testkit::{Folder, Server, eventually};
 use crate::start::{files, proxy_to};
 
 /// Whether `program` can be used; where it must be there and is not, the test fails.
-fn has(program: &str, probe: &[&str]) -> bool {
+pub(crate) fn has(program: &str, probe: &[&str]) -> bool {
     let found = Command::new(program)
         .args(probe)
         .output()
