@@ -14,12 +14,14 @@
 //! the commit goes on with the next line. The sum is the CRC-32 (that of zlib) of what stands before its space, started with the
 //! generation, so that a line of another file is damage and not a record: `zlib.crc32(text, generation)` in Python.
 //!
-//! Four rules make it safe:
+//! Five rules make it safe:
 //!
 //! * Checkpoint *n* is the state at which journal *n* begins. All journals from *n* on, in order, make it the present one.
 //! * A journal is added to as long as everything succeeds. After a failure nothing is written to it any more, and the next
 //!   commit begins another one. Its first line says which record was the last that was accepted: what an earlier
 //!   journal holds beyond that was refused, and is void.
+//! * Once a journal has everything that it writes once more, earlier journals count up to `repeats` only. What voids a refused
+//!   record may have been read by a start without being on the disk, and its number been given to another.
 //! * A checkpoint gets its name when it is whole and on the disk. It and the one before are kept, with their journals.
 //! * What [`Store::open`] found may not be on the disk yet, if the server before was killed while it wrote. So the last
 //!   commit is written again at the beginning of a new journal, and what is served is as safe as what is acknowledged.

@@ -34,10 +34,11 @@ impl Order {
         step
     }
 
-    /// Takes the header of a journal, which goes on where the one before has ended.
-    fn begin(&mut self, start: Start) -> Step {
-        let step = self.step_over(start.repeats);
-        self.last = self.last.max(start.after);
+    /// Takes the header of a journal, which goes on where the one before has ended. Beyond the limit, nothing is missing.
+    fn begin(&mut self, start: Start, limit: Option<u64>) -> Step {
+        let limit = limit.unwrap_or(u64::MAX);
+        let step = self.step_over(start.repeats.min(limit));
+        self.last = self.last.max(start.after.min(limit));
         step
     }
 
@@ -90,7 +91,7 @@ impl<'a, 'b> Reading<'a, 'b> {
         if self.sheet.lacks_header() {
             self.damaged(1, Reason::NoHeader, b"");
         } else if let Some(start) = self.sheet.start {
-            let step = self.order.begin(start);
+            let step = self.order.begin(start, self.limit);
             self.judge(step, 1, b"");
         }
     }
@@ -182,9 +183,11 @@ mod tests {
             repeats,
         };
         let mut order = after(7);
-        assert_eq!(order.begin(start(9, 7)), Step::Next);
+        assert_eq!(order.begin(start(9, 7), None), Step::Next);
         assert_eq!(order.last, 9);
-        assert_eq!(order.begin(start(12, 11)), Step::Gap(10, 11));
+        assert_eq!(order.begin(start(12, 11), Some(9)), Step::Next);
+        assert_eq!(order.last, 9);
+        assert_eq!(order.begin(start(12, 11), None), Step::Gap(10, 11));
         assert_eq!(order.take(13), Step::Next);
     }
 }

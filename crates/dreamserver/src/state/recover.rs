@@ -87,9 +87,9 @@ impl<D: Disk> Recovery<'_, D> {
         // What a journal says last is limited by what those after it say first.
         let mut limit = limit;
         for journal in self.read_journals(newest..end)?.into_iter().rev() {
-            let after = journal.after();
+            let before = journal.limit_before(limit);
             journals.push((journal, limit));
-            limit = least(limit, after);
+            limit = least(limit, before);
         }
         let mut entries = match checkpoints.split_last() {
             Some((newest, older)) => self.state_at(*newest, older, limit)?,

@@ -84,13 +84,34 @@ impl Sheet {
         Items(lines)
     }
 
-    /// The last record that was accepted before this file began, as far as the file can tell.
-    pub(super) fn after(&self) -> Option<u64> {
-        if let Some(start) = self.start {
-            return Some(start.after);
+    /// The last record that counts in the journals before this one, as far as the file can tell; `own` is the last that counts
+    /// in it.
+    ///
+    /// What it writes once more takes the place of what they say, if all of it is there. They may have refused records whose
+    /// numbers were given away again: the journal that has made them void was read, but was not on the disk.
+    pub(super) fn limit_before(&self, own: Option<u64>) -> Option<u64> {
+        let Some(start) = self.start else {
+            let first = self.records().next()?;
+            return Some(first.number.saturating_sub(1));
+        };
+        match self.has_repeated(start, own.unwrap_or(u64::MAX)) {
+            true => Some(start.repeats),
+            false => Some(start.after),
         }
-        self.items().find_map(|item| match item.content {
-            Read::Record(record) => Some(record.number.saturating_sub(1)),
+    }
+
+    /// Is the first commit whole, which writes once more what came after `start.repeats`?
+    fn has_repeated(&self, start: Start, limit: u64) -> bool {
+        (start.after + 1..=limit)
+            .zip(self.records())
+            .take_while(|(number, record)| record.number == *number)
+            .any(|(_, record)| !record.more)
+    }
+
+    /// The records that can be read.
+    fn records(&self) -> impl Iterator<Item = Record<'_>> {
+        self.items().filter_map(|item| match item.content {
+            Read::Record(record) => Some(record),
             Read::Damaged(_) | Read::Torn => None,
         })
     }

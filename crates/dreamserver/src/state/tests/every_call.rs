@@ -1,6 +1,7 @@
 //! A short life in which each call of the system fails once, or is the last one.
 
 use super::{Model, removed, set};
+use crate::state::Entry;
 use crate::state::simulated::{Faults, Simulated, Survives};
 
 #[test]
@@ -48,6 +49,36 @@ fn a_sync_that_fails_for_one_fails_for_all() {
             assert!(model.open());
         }
     }
+}
+
+/// A commit is refused, though a part of it is on the disk, and what says so is lost with the power: two journals that did
+/// not get there whole. The next server had read them still.
+#[test]
+fn what_was_refused_is_void_whatever_is_lost_of_the_journals_between() {
+    for seed in 0..10 * SEEDS {
+        let mut model = Model::new(Simulated::new(seed));
+        assert!(model.open());
+        assert!(model.commit(&[set("a.example", 1)]));
+        let refused = [set("b.example", 2), set("c.example", 3)];
+        refuse(&mut model, 1, &refused);
+        refuse(&mut model, 2, &refused);
+        model.crash(None);
+        // Listing, reading three journals, creating and writing one: its sync is the last call of this server.
+        model.disk.fail(Faults::Death(model.disk.calls() + 6));
+        assert!(model.open());
+        model.disk.fail(Faults::None);
+        model.crash(None);
+        assert!(model.open(), "seed {seed}");
+        model.crash(Some(Survives::Nothing));
+        assert!(model.open(), "seed {seed}");
+    }
+}
+
+/// Has a call of this commit fail.
+fn refuse(model: &mut Model, call: u64, changes: &[(String, Option<Entry>)]) {
+    model.disk.fail(Faults::At(model.disk.calls() + call));
+    assert!(!model.commit(changes));
+    model.disk.fail(Faults::None);
 }
 
 fn each_call(fault: fn(u64) -> Faults) {
