@@ -145,7 +145,7 @@ impl<D: Disk> Recovery<'_, D> {
         reading.limit = limit;
         reading.begin();
         if let Some(start) = sheet.start {
-            self.tail.begin(start.repeats);
+            self.tail.begin(start);
         }
         while let Some(row) = reading.next() {
             let Record { number, more, body } = row.record;

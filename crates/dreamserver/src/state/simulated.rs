@@ -5,13 +5,32 @@ use dream_testkit::Random;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::mem;
+use std::panic::resume_unwind;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::{Disk, DiskFile};
 
 /// The disk; clones are the same one.
 #[derive(Clone, Debug)]
-pub(super) struct Simulated(Arc<Mutex<State>>);
+pub(super) struct Simulated {
+    state: Arc<Mutex<State>>,
+    /// Whoever has this one waits for his turn before each call.
+    turns: Option<Arc<Turns>>,
+}
+
+/// Says when the thread with the other end may call the disk, so that a test knows what happens in which order.
+#[derive(Debug)]
+pub(super) struct Baton {
+    next: Sender<()>,
+    waits: Receiver<()>,
+}
+
+#[derive(Debug)]
+struct Turns {
+    next: Mutex<Receiver<()>>,
+    waits: Sender<()>,
+}
 
 /// A file that is written.
 #[derive(Debug)]
@@ -97,7 +116,7 @@ impl Simulated {
     pub(super) fn new(seed: u64) -> Simulated {
         let mut random = Random::new(seed);
         let sector = *random.pick(&[1, 7, 16, 64, 512]);
-        Simulated(Arc::new(Mutex::new(State {
+        let state = State {
             random,
             sector,
             contents: Vec::new(),
@@ -108,7 +127,26 @@ impl Simulated {
             faults: Faults::None,
             dead: false,
             calls: 0,
-        })))
+        };
+        Simulated {
+            state: Arc::new(Mutex::new(state)),
+            turns: None,
+        }
+    }
+
+    /// The same disk for a thread that calls it when the baton says so.
+    pub(super) fn in_turns(&self) -> (Simulated, Baton) {
+        let ((next, is_next), (waits, is_waiting)) = (channel(), channel());
+        let turns = Turns {
+            next: Mutex::new(is_next),
+            waits,
+        };
+        let disk = Simulated {
+            state: self.state.clone(),
+            turns: Some(Arc::new(turns)),
+        };
+        let waits = is_waiting;
+        (disk, Baton { next, waits })
     }
 
     /// A disk with these files on it.
@@ -157,7 +195,33 @@ impl Simulated {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap()
+        if let Some(turns) = &self.turns {
+            turns.wait();
+        }
+        self.state.lock().unwrap()
+    }
+}
+
+impl Baton {
+    /// Waits until the thread wants to call; tells whether it ever will.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.waits.recv().is_ok()
+    }
+
+    /// Lets it call once, and waits until it wants to call again; tells whether it ever will.
+    pub(super) fn pass(&self) -> bool {
+        self.next.send(()).unwrap();
+        self.is_wanted()
+    }
+}
+
+impl Turns {
+    /// Without the baton the process has ended, and with it this thread.
+    fn wait(&self) {
+        let _ = self.waits.send(());
+        if self.next.lock().unwrap().recv().is_err() {
+            resume_unwind(Box::new("the process has ended"));
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The last commit, of which nobody knows whether it had reached the disk when the server before ended.
 
 use super::gathered::Gathered;
+use super::header::Start;
 use super::{Change, Entry};
 
 /// The domains of the last commit that is whole, and of what came after it.
@@ -13,28 +14,74 @@ pub(super) struct Tail {
     unended: usize,
     /// The number of the record before that.
     before_unended: u64,
-    /// What the header says that the first commit of a journal repeats.
-    repeats: Option<u64>,
+    place: Place,
+}
+
+/// Where the next record stands in its journal.
+#[derive(Debug, Default)]
+enum Place {
+    /// In a commit, or at the beginning of one.
+    #[default]
+    Anywhere,
+    /// In the commit that repeats what came after `repeats`, if it has this number.
+    Repeated { repeats: u64, next: u64 },
+    /// In that commit too, which lacks a record.
+    Incomplete { repeats: u64 },
+    /// Behind that commit.
+    BehindIncomplete,
 }
 
 impl Tail {
-    /// Another journal begins, and repeats what came after this record.
-    pub(super) fn begin(&mut self, repeats: u64) {
-        self.repeats = Some(repeats);
+    /// Another journal begins.
+    pub(super) fn begin(&mut self, start: Start) {
+        let (repeats, next) = (start.repeats, start.after + 1);
+        self.place = Place::Repeated { repeats, next };
     }
 
     /// Adds a record in its order; `more` if its commit goes on.
     pub(super) fn add(&mut self, name: &str, number: u64, more: bool) {
-        let repeats = self.repeats.take();
+        let repeats = self.step(number);
         if self.names.len() == self.unended {
             self.before_unended = repeats.unwrap_or(number.saturating_sub(1));
         }
         self.names.push(name.into());
         if !more {
-            self.names.drain(..self.unended);
-            self.before = self.before_unended;
-            self.unended = self.names.len();
+            self.end();
         }
+    }
+
+    /// To the record with this number; gives after which the record's commit repeats, if it does.
+    fn step(&mut self, number: u64) -> Option<u64> {
+        match self.place {
+            Place::Anywhere => None,
+            Place::Repeated { repeats, next } if next == number => {
+                let next = next + 1;
+                self.place = Place::Repeated { repeats, next };
+                Some(repeats)
+            }
+            Place::Repeated { repeats, .. } | Place::Incomplete { repeats } => {
+                self.place = Place::Incomplete { repeats };
+                Some(repeats)
+            }
+            Place::BehindIncomplete => {
+                // Nothing was added to the journal before its beginning was on the disk.
+                self.unended = self.names.len();
+                self.place = Place::Anywhere;
+                None
+            }
+        }
+    }
+
+    /// The commit ends. One that lacks a record does not take the place of what it repeats.
+    fn end(&mut self) {
+        if let Place::Incomplete { .. } = self.place {
+            self.place = Place::BehindIncomplete;
+            return;
+        }
+        self.names.drain(..self.unended);
+        self.before = self.before_unended;
+        self.unended = self.names.len();
+        self.place = Place::Anywhere;
     }
 }
 
@@ -131,8 +178,34 @@ mod tests {
     fn what_was_carried_stands_for_what_it_repeats() {
         let mut tail = Tail::default();
         add(&mut tail, 1, "a b+ a+ b");
-        tail.begin(1);
+        tail.begin(repeating(4, 1));
         add(&mut tail, 5, "a+ b");
         assert_eq!(carried(tail), (Some(1), "a b".to_owned()));
+    }
+
+    #[test]
+    fn what_was_carried_in_part_stands_beside_it() {
+        let mut tail = Tail::default();
+        add(&mut tail, 1, "a b+ a+ c");
+        tail.begin(repeating(4, 1));
+        add(&mut tail, 6, "b");
+        assert_eq!(carried(tail), (Some(1), "a b c".to_owned()));
+    }
+
+    #[test]
+    fn behind_what_was_carried_in_part_another_commit_is_the_last() {
+        let mut tail = Tail::default();
+        add(&mut tail, 1, "a b+ a+ c");
+        tail.begin(repeating(4, 1));
+        add(&mut tail, 6, "b d");
+        assert_eq!(carried(tail), (Some(6), "d".to_owned()));
+    }
+
+    fn repeating(after: u64, repeats: u64) -> Start {
+        Start {
+            generation: 1,
+            after,
+            repeats,
+        }
     }
 }

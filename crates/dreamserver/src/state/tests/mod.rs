@@ -6,8 +6,10 @@ mod random;
 mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::thread::{self, JoinHandle};
 
-use super::simulated::{Faults, Simulated, Survives};
+use super::simulated::{Baton, Faults, Simulated, Survives};
 use super::{Change, Compacted, Compaction, Entry, Reason, Recovered, Store};
 
 type Table = BTreeMap<String, Entry>;
@@ -21,7 +23,15 @@ struct Model {
     /// What may be found besides, by name: it was refused, or the server had died before it could say.
     perhaps: BTreeMap<String, Vec<Option<Entry>>>,
     compaction: Option<(Compaction<Simulated>, Table)>,
+    writing: Option<Writing>,
     compacted: Option<Compacted>,
+}
+
+/// A compaction that is being written, on a thread of its own that makes a call when it is told to, so that commits come
+/// between any two of its calls.
+struct Writing {
+    baton: Baton,
+    thread: JoinHandle<io::Result<Compacted>>,
 }
 
 impl Model {
@@ -32,6 +42,7 @@ impl Model {
             table: Table::new(),
             perhaps: BTreeMap::new(),
             compaction: None,
+            writing: None,
             compacted: None,
         }
     }
@@ -110,6 +121,21 @@ impl Model {
         }
     }
 
+    /// Goes on with the compaction that has begun, by so many calls.
+    fn write_some_of_compaction(&mut self, calls: usize) {
+        if let Some((compaction, table)) = self.compaction.take() {
+            self.writing = Some(Writing::new(compaction, table));
+        }
+        for _ in 0..calls {
+            if let Some(writing) = self.writing.take() {
+                match writing.baton.pass() {
+                    true => self.writing = Some(writing),
+                    false => self.compacted = writing.thread.join().unwrap().ok(),
+                }
+            }
+        }
+    }
+
     fn finish_compaction(&mut self) {
         if let (Some(store), Some(compacted)) = (&mut self.store, self.compacted.take()) {
             store.finish_compaction(compacted);
@@ -121,6 +147,11 @@ impl Model {
         self.store = None;
         self.compaction = None;
         self.compacted = None;
+        if let Some(Writing { baton, thread }) = self.writing.take() {
+            drop(baton);
+            // It ends in the middle of a call.
+            let _ = thread.join();
+        }
         match survives {
             Some(survives) => self.disk.lose_power(survives),
             None => self.disk.restart(),
@@ -143,6 +174,19 @@ impl Model {
         self.crash(Some(Survives::Nothing));
         assert!(self.open());
         self.crash(None);
+    }
+}
+
+impl Writing {
+    fn new(mut compaction: Compaction<Simulated>, table: Table) -> Writing {
+        let (disk, baton) = compaction.disk.in_turns();
+        compaction.disk = disk;
+        let thread = thread::spawn(move || {
+            let all = table.iter().map(|(name, entry)| (name.as_str(), entry));
+            compaction.write(all)
+        });
+        baton.is_wanted();
+        Writing { baton, thread }
     }
 }
 
