@@ -9,13 +9,26 @@ use dream_control::{Add, Domain, PORT};
 use dream_http::{Method, Name, ResponseHead, reason_phrase};
 use serde::Serialize;
 
-use crate::exchange::{Body, Request, RequestId, Response};
+use crate::exchange::{Body, BodyError, Request, RequestId, Response};
 
 /// The error page for `request`, in the form that its Accept field prefers.
 ///
 /// `detail` is one sentence for the person who reads it; it is escaped, so it may quote what the client sent.
 pub fn page(status: u16, request: &Request, detail: &str) -> Response {
     answer(&Facts::new(status, Some(&request.id), detail), request)
+}
+
+/// The answer to a request whose body could not be read.
+pub fn body(error: &BodyError, request: &Request) -> Response {
+    match error {
+        BodyError::Rejected(reject) => page(reject.status(), request, &reject.to_string()),
+        BodyError::ClientTimeout => page(408, request, "The request body came too slowly."),
+        BodyError::TooLarge => page(413, request, "The request body is too large."),
+        BodyError::Client(_)
+        | BodyError::Endpoint(_)
+        | BodyError::EndpointTimeout
+        | BodyError::Source(_) => page(400, request, "The request body broke off."),
+    }
 }
 
 /// The page for a host that nobody has announced: tells the developer who opened it how to serve it. `domain` is the host

@@ -3,6 +3,11 @@
 //! An exchange owns its heads and bodies and borrows no connection, so that a protocol may await it
 //! (HTTP/1.1) or spawn it.
 
+mod source;
+mod whole;
+
+pub use source::Source;
+
 use bytes::Bytes;
 use dream_http::{Fields, RequestHead, ResponseHead};
 use std::cell::{Cell, OnceCell};
@@ -197,7 +202,7 @@ pub enum Body {
     Bytes(Bytes),
     /// A part of a file, sent without passing through our memory.
     File(FileBody),
-    /// Bytes that come from a connection.
+    /// Bytes that come from a connection, or are made meanwhile.
     Stream(BodyHandle),
     /// After a 101: the endpoint's connection, no longer HTTP.
     Tunnel(Box<Tunnel>),
@@ -407,8 +412,10 @@ pub enum BodyError {
     Endpoint(io::Error),
     /// The endpoint took too long.
     EndpointTimeout,
-    /// The body is larger than `max_body` allows.
+    /// The body is larger than `max_body` or the handler allows.
     TooLarge,
+    /// What makes the body cannot go on.
+    Source(io::Error),
 }
 
 impl fmt::Display for BodyError {
@@ -419,7 +426,8 @@ impl fmt::Display for BodyError {
             BodyError::ClientTimeout => f.write_str("the client sent too slowly"),
             BodyError::Endpoint(error) => write!(f, "the endpoint broke off: {error}"),
             BodyError::EndpointTimeout => f.write_str("the endpoint sent nothing for too long"),
-            BodyError::TooLarge => f.write_str("the request body is larger than max_body"),
+            BodyError::TooLarge => f.write_str("the request body is larger than is allowed"),
+            BodyError::Source(error) => write!(f, "the handler broke off: {error}"),
         }
     }
 }
@@ -428,7 +436,9 @@ impl std::error::Error for BodyError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             BodyError::Rejected(reject) => Some(reject),
-            BodyError::Client(error) | BodyError::Endpoint(error) => Some(error),
+            BodyError::Client(error) | BodyError::Endpoint(error) | BodyError::Source(error) => {
+                Some(error)
+            }
             BodyError::ClientTimeout | BodyError::EndpointTimeout | BodyError::TooLarge => None,
         }
     }

@@ -1,13 +1,18 @@
 //! What gives the answer to a request: files, a proxy, a redirect, or fixed text.
 
+mod custom;
 pub mod files;
 pub mod fixed;
 pub mod proxy;
 
-use crate::exchange::{Request, Response};
+pub use custom::{Answering, Custom};
+
+use crate::exchange::{Body, Request, Response};
 use crate::upstream::Pools;
+use dream_http::Method;
 use ipnet::IpNet;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// The end of a route.
 pub enum Handler {
@@ -19,6 +24,8 @@ pub enum Handler {
     Redirect(fixed::Redirect),
     /// Fixed text.
     Respond(fixed::Respond),
+    /// Somebody else's.
+    Custom(Arc<dyn Custom>),
 }
 
 /// What a core holds for its handlers.
@@ -44,15 +51,17 @@ impl Handler {
                 files.answer(&state.files, request, path).await
             }
             Handler::Proxy(proxy) => {
-                if strip > 0 {
-                    let path = stripped(request.head.path(), strip).to_vec();
-                    let query = request.head.query().map(<[u8]>::to_vec);
-                    request.head.set_path(&path, query.as_deref());
-                }
+                strip_path(request, strip);
                 proxy.answer(&state.pools, trusted, request).await
             }
             Handler::Redirect(redirect) => redirect.answer(request),
             Handler::Respond(respond) => respond.answer(request),
+            Handler::Custom(custom) => {
+                strip_path(request, strip);
+                let mut response = custom.answer(request).await;
+                measure_for_head(request, &mut response);
+                response
+            }
         }
     }
 
@@ -60,8 +69,28 @@ impl Handler {
     pub async fn bad_request(&self, state: &State) -> Option<Response> {
         match self {
             Handler::Files(files) => files.bad_request(&state.files).await,
-            Handler::Proxy(_) | Handler::Redirect(_) | Handler::Respond(_) => None,
+            Handler::Proxy(_) | Handler::Redirect(_) | Handler::Respond(_) | Handler::Custom(_) => {
+                None
+            }
         }
+    }
+}
+
+/// The answer to HEAD tells the length of the body that GET would bring (RFC 9110 §9.3.2).
+fn measure_for_head(request: &Request, response: &mut Response) {
+    let head = &mut response.head;
+    let is_measured = head.content_length.is_some() || matches!(response.body, Body::Empty);
+    if request.head.method == Method::Head && !is_measured {
+        head.content_length = response.body.len();
+    }
+}
+
+/// Takes the first `strip` bytes from the path of a request.
+fn strip_path(request: &mut Request, strip: usize) {
+    if strip > 0 {
+        let path = stripped(request.head.path(), strip).to_vec();
+        let query = request.head.query().map(<[u8]>::to_vec);
+        request.head.set_path(&path, query.as_deref());
     }
 }
 

@@ -7,7 +7,7 @@ mod redirects;
 pub use forwarded::client_address;
 
 use crate::error;
-use crate::exchange::{Body, BodyError, BodyHandle, EndpointTrace, Request, Response};
+use crate::exchange::{Body, BodyHandle, EndpointTrace, Request, Response};
 use crate::spare;
 use crate::upstream::{Connection, Endpoint, Failure, Pools, Sent, Upstream};
 use dream_http::h1::{Framing, Persistence};
@@ -284,19 +284,7 @@ fn answer_failure(failure: &Failure, request: &Request) -> Response {
             "The server behind this one announced an answer for ever.",
         ),
         Failure::Timeout => (504, "The server behind this one did not answer in time."),
-        Failure::Request(error) => return answer_body_error(error, request),
+        Failure::Request(error) => return error::body(error, request),
     };
     error::page(status, request, detail)
-}
-
-/// The answer to a request whose body broke off.
-fn answer_body_error(error: &BodyError, request: &Request) -> Response {
-    match error {
-        BodyError::Rejected(reject) => error::page(reject.status(), request, &reject.to_string()),
-        BodyError::ClientTimeout => error::page(408, request, "The request body came too slowly."),
-        BodyError::TooLarge => error::page(413, request, "The request body is too large."),
-        BodyError::Client(_) | BodyError::Endpoint(_) | BodyError::EndpointTimeout => {
-            error::page(400, request, "The request body broke off.")
-        }
-    }
 }
