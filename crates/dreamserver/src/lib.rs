@@ -2,7 +2,8 @@
 //!
 //! A request walks one straight hallway through these rooms, and its response walks back:
 //! `listener → protocol → serve → router → middleware → handler → upstream`.
-//! The back office (`cli`, `config`, `control`, `pid_file`, `server`, `state`, `systemd`) builds what the hallway uses. The shelf (all
+//! The back office (`cli`, `config`, `control`, `pid_file`, `server`, `state`, `systemd`, `takeover`) builds what the hallway
+//! uses. The shelf (all
 //! the others) is used by every room. A room imports rooms to its right and the shelf only.
 
 #[cfg(windows)]
@@ -34,6 +35,7 @@ pub mod spare;
 pub mod state;
 pub mod stream;
 pub mod systemd;
+pub mod takeover;
 pub mod template;
 pub mod time;
 pub mod upstream;

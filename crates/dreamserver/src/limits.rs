@@ -42,6 +42,8 @@ options! {
         pub tunnel: Duration as Time = "1h",
         /// From the signal to the end, for exchanges in flight.
         pub drain: Duration as Time = "30s",
+        /// After another process has taken over, for exchanges in flight: long downloads and tunnels may end in peace.
+        pub takeover_drain: Duration as Time = "1h",
         /// Lingering close after an early answer: without a byte (nginx).
         pub linger: Duration as Time = "5s",
         /// Lingering close after an early answer: in all (nginx).

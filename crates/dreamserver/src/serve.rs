@@ -199,20 +199,34 @@ impl Core {
 /// The wish to finish — no new connections, and each exchange its connection's last — and how far it is.
 #[derive(Default)]
 pub struct Drain {
-    begun: Cell<bool>,
+    begun: Cell<Option<Cause>>,
     cut: Cell<bool>,
     active: Cell<usize>,
+}
+
+/// Why the core is to finish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The server ends.
+    Stop,
+    /// Another process serves in its place: it has the listening sockets too, and nobody waits for our end.
+    TakenOver,
 }
 
 impl Drain {
     /// Has the core been told to finish?
     pub fn has_begun(&self) -> bool {
-        self.begun.get()
+        self.begun.get().is_some()
     }
 
     /// Tells the core to finish; the clock must wake it.
-    pub fn begin(&self) {
-        self.begun.set(true);
+    pub fn begin(&self, cause: Cause) {
+        self.begun.set(Some(cause));
+    }
+
+    /// Does another process serve in place of this one?
+    pub fn is_taken_over(&self) -> bool {
+        self.begun.get() == Some(Cause::TakenOver)
     }
 
     /// Breaks off what has not finished by now; the clock must wake it.

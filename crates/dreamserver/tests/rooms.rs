@@ -18,8 +18,8 @@ const HALLWAY: [&str; 7] = [
     "upstream",
 ];
 
-const BACK_OFFICE: [&str; 7] = [
-    "cli", "config", "control", "pid_file", "server", "state", "systemd",
+const BACK_OFFICE: [&str; 8] = [
+    "cli", "config", "control", "pid_file", "server", "state", "systemd", "takeover",
 ];
 
 const SHELF: [&str; 15] = [

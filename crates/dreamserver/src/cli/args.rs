@@ -128,7 +128,11 @@ impl AddArguments {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Serve what the configuration file says (this is what no command means)
-    Run,
+    Run {
+        /// Take the place of the server that runs with the same state: it hands its listeners over and finishes what it has
+        #[arg(long)]
+        take_over: bool,
+    },
     /// Serve a folder, without a configuration file
     #[command(after_help = "Example:\n  dreamserver files ./public --listen :3000")]
     Files {

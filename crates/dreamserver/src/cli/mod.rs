@@ -22,8 +22,11 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let shared = arguments.shared;
     let speaker = Speaker::new(shared.control);
-    match arguments.command.unwrap_or(Command::Run) {
-        Command::Run => serve(Base::of_file(shared.config.as_deref()), shared),
+    match arguments
+        .command
+        .unwrap_or(Command::Run { take_over: false })
+    {
+        Command::Run { take_over } => run(shared, take_over),
         Command::Files { folder } => serve_without_file(Base::Files(folder), shared),
         Command::Proxy { to } => serve_without_file(Base::Proxy(to), shared),
         Command::Core => serve_without_file(Base::Core, shared),
@@ -43,6 +46,16 @@ pub fn main() -> ExitCode {
         Command::Man => man_page(),
         Command::Reference => print(config::reference::markdown().as_bytes()),
         Command::Schema => print(config::reference::schema().as_bytes()),
+    }
+}
+
+fn run(shared: args::Shared, take_over: bool) -> ExitCode {
+    match plan(Base::of_file(shared.config.as_deref()), shared) {
+        Ok(mut plan) => {
+            plan.overrides.take_over = take_over;
+            crate::server::run(plan)
+        }
+        Err(code) => code,
     }
 }
 
@@ -124,6 +137,7 @@ fn plan(base: Base, shared: args::Shared) -> Result<Plan, ExitCode> {
         passed: Vec::new(),
         control: shared.control,
         state: shared.state,
+        take_over: false,
     };
     Plan::new(base, overrides, shared.pid_file).map_err(|errors| {
         report(&errors);

@@ -4,6 +4,7 @@ use super::ControlAddress;
 use crate::address::{EndpointAddress, ListenAddress};
 use crate::config::{self, Config, Errors};
 use crate::pid_file;
+use crate::takeover::Serves;
 use std::path::{Path, PathBuf};
 
 /// What the arguments ask for. Can be made again from the same arguments, which is a reload.
@@ -45,6 +46,8 @@ pub struct Overrides {
     pub control: ControlAddress,
     /// Where what was announced is kept, if not in the usual place.
     pub state: Option<PathBuf>,
+    /// Does it take the place of a running server? The core server always does.
+    pub take_over: bool,
 }
 
 impl Base {
@@ -104,6 +107,19 @@ impl Plan {
     /// Do announced names belong to users? Not unless the file says so: this is the one place that decides it.
     pub fn owners(&self) -> bool {
         self.config.control.owners.unwrap_or(false)
+    }
+
+    /// What this server is there for.
+    pub fn serves(&self) -> Serves {
+        match self.base {
+            Base::Core => Serves::Core,
+            Base::File(_) | Base::Nothing | Base::Files(_) | Base::Proxy(_) => Serves::Sites,
+        }
+    }
+
+    /// Does it take the place of a server that runs with the same state?
+    pub fn takes_over(&self) -> bool {
+        self.base == Base::Core || self.overrides.take_over
     }
 
     /// Listens where sockets do already, if nobody chose where to listen.

@@ -3,16 +3,17 @@
 use super::commit::Queue;
 use super::lease::Leases;
 use super::table::{Change, Entries, Table, Target};
-use super::{Options, StartError, host, name};
+use super::{Ending, Options, StartError, host, name};
 use crate::state::{Entry, Folder, Process, Store};
+use crate::takeover::{Holdings, Serves};
 use dream_control::{Add, Command, Domain, Reply};
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Mutex, Notify, Semaphore, mpsc};
 
 /// So many targets are asked at once whether they answer: each takes a descriptor.
 const PROBES: usize = 64;
@@ -30,9 +31,13 @@ pub(super) struct Control {
     pub(super) table: RefCell<Table>,
     /// Told when something was announced or has ended.
     pub(super) changed: Notify,
-    own_ports: Arc<Mutex<Vec<u16>>>,
+    pub(super) folder: Folder,
+    /// Held by whoever writes the list for people.
+    pub(super) mirroring: Mutex<()>,
+    pub(super) holdings: Holdings,
     hosts: bool,
-    shutdown: mpsc::UnboundedSender<()>,
+    pub(super) serves: Serves,
+    pub(super) endings: mpsc::UnboundedSender<Ending>,
     pub(super) probes: Semaphore,
     pub(super) started: Instant,
 }
@@ -54,13 +59,29 @@ pub(super) fn count(cell: &Cell<u64>) {
     cell.set(cell.get() + 1);
 }
 
+/// See [`Control::enter`].
+pub(super) struct UnderWay(Rc<Control>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let under_way = &self.0.counts.under_way;
+        under_way.set(under_way.get() - 1);
+    }
+}
+
 impl Control {
     /// What was known before is known again, and routed.
     pub(super) fn open(options: Options) -> Result<(Rc<Control>, Store), StartError> {
-        let folder = Folder::open(&options.folder).map_err(StartError::Folder)?;
+        let folder = options.folder;
         let (mut store, mut recovered) = Store::open(folder.clone()).map_err(StartError::State)?;
         for damage in &recovered.damaged {
             tracing::error!(%damage, "a kept announcement is damaged and was set aside");
+        }
+        let found = recovered.entries.len();
+        if let Some(known) = options.before.as_ref().map(|before| before.names)
+            && known != found
+        {
+            return Err(StartError::Differs { known, found });
         }
         if let Err(error) = super::import::import(&folder, &mut store, &mut recovered.entries) {
             tracing::error!(%error, "the targets of the old core server cannot be taken over");
@@ -71,36 +92,51 @@ impl Control {
             counts: Counts::default(),
             table: RefCell::new(Table::new(recovered.entries, options.publisher)),
             changed: Notify::new(),
-            own_ports: options.own_ports,
+            folder,
+            mirroring: Mutex::new(()),
+            holdings: options.holdings,
             hosts: options.hosts,
-            shutdown: options.shutdown,
+            serves: options.serves,
+            endings: options.endings,
             probes: Semaphore::new(PROBES),
             started: Instant::now(),
         });
         for (name, entry) in control.table.borrow().entries() {
             control.watch(name, entry);
         }
-        tokio::task::spawn_local(super::mirror::follow(control.clone(), folder));
+        for (name, target) in options.before.into_iter().flat_map(|it| it.switching) {
+            control.resume_switch(&name, &target);
+        }
         Ok((control, store))
     }
 
     /// Answers one announcement.
     pub(super) async fn answer(self: &Rc<Self>, text: &[u8]) -> Reply {
         count(&self.counts.received);
-        let under_way = &self.counts.under_way;
-        under_way.set(under_way.get() + 1);
+        let _under_way = self.enter();
         let answer = match Command::parse(text) {
-            Ok(_) if under_way.get() > MOST => {
+            Ok(_) if self.counts.under_way.get() > MOST => {
                 Err(refusal("busy", "too many announcements at once"))
             }
             Ok(command) => self.carry_out(command).await,
             Err(fault) => Err(Reply::from(&fault)),
         };
-        under_way.set(under_way.get() - 1);
         answer.unwrap_or_else(|refusal| {
             count(&self.counts.refused);
             refusal
         })
+    }
+
+    /// Counts as something that will be answered, until it is dropped.
+    pub(super) fn enter(self: &Rc<Self>) -> UnderWay {
+        let under_way = &self.counts.under_way;
+        under_way.set(under_way.get() + 1);
+        UnderWay(self.clone())
+    }
+
+    /// Is something being answered?
+    pub(super) fn is_busy(&self) -> bool {
+        self.counts.under_way.get() > 0
     }
 
     async fn carry_out(self: &Rc<Self>, command: Command) -> Answer {
@@ -112,7 +148,7 @@ impl Control {
             Command::Ping => Ok(Reply::ok("ping")),
             Command::Shutdown => {
                 // Nobody listens if the server ends already.
-                let _ = self.shutdown.send(());
+                let _ = self.endings.send(Ending::Shutdown);
                 Ok(Reply::ok("shutdown"))
             }
         }
@@ -188,11 +224,7 @@ impl Control {
     }
 
     fn is_own_port(&self, port: u16) -> bool {
-        let own_ports = self
-            .own_ports
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        own_ports.contains(&port) || port == dream_control::PORT
+        self.holdings.has_port(port) || port == dream_control::PORT
     }
 
     /// When a name was announced first: now, if it is new.

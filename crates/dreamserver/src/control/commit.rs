@@ -57,8 +57,12 @@ impl Queue {
     }
 }
 
-/// Commits until it is told to stop.
-pub(super) async fn run(control: Rc<Control>, store: Store, mut stopped: oneshot::Receiver<()>) {
+/// Commits until it is told to stop; gives the store back then, unless that is lost.
+pub(super) async fn run(
+    control: Rc<Control>,
+    store: Store,
+    mut stopped: oneshot::Receiver<()>,
+) -> Option<Store> {
     let mut keeper = Keeper {
         control,
         store: Some(store),
@@ -70,13 +74,18 @@ pub(super) async fn run(control: Rc<Control>, store: Store, mut stopped: oneshot
             batch = keeper.control.queue.next() => {
                 if keeper.commit(batch).await.is_none() {
                     tracing::error!("announcements can no longer be kept: a fault of our own");
-                    return;
+                    return None;
                 }
             }
             compacted = finished(&mut keeper.compacting) => keeper.finish(compacted),
-            _ = &mut stopped => return,
+            _ = &mut stopped => break,
         }
     }
+    if keeper.compacting.is_some() {
+        let compacted = finished(&mut keeper.compacting).await;
+        keeper.finish(compacted);
+    }
+    keeper.store
 }
 
 /// A journal is written anew no sooner than this after that failed: a full disk has not more room at once.

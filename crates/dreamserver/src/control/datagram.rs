@@ -17,9 +17,9 @@ const QUEUE: usize = 4 << 20;
 const LONGEST: usize = 1025;
 
 /// The control port: UDP sockets and TCP listeners for each address.
-#[derive(Default)]
-pub(super) struct Ports {
-    /// Where announcements come in.
+#[derive(Debug, Default)]
+pub struct Ports {
+    /// Where announcements come in: loopback addresses.
     pub(super) addresses: Vec<SocketAddr>,
     sockets: Vec<UdpSocket>,
     listeners: Vec<TcpListener>,
@@ -27,10 +27,10 @@ pub(super) struct Ports {
 
 impl Ports {
     /// Opens the port at each address, if it is not open already. A machine without IPv6 has one less.
-    pub(super) fn open(
-        addresses: &[SocketAddr],
-        inherited: &mut Inherited,
-    ) -> Result<Ports, StartError> {
+    ///
+    /// # Errors
+    /// Another program has the port, or the system says no.
+    pub fn open(addresses: &[SocketAddr], inherited: &mut Inherited) -> Result<Ports, StartError> {
         let mut ports = Ports::default();
         let mut missing = None;
         for &address in addresses {
@@ -78,22 +78,23 @@ impl Ports {
     }
 
     /// Has the runtime of this thread watch them.
-    pub(super) fn watch(
-        self,
-    ) -> io::Result<(Vec<tokio::net::UdpSocket>, Vec<tokio::net::TcpListener>)> {
-        let sockets = self
-            .sockets
-            .into_iter()
-            .map(tokio::net::UdpSocket::from_std);
-        let listeners = self
-            .listeners
-            .into_iter()
-            .map(tokio::net::TcpListener::from_std);
-        Ok((
-            sockets.collect::<io::Result<_>>()?,
-            listeners.collect::<io::Result<_>>()?,
-        ))
+    pub(super) fn watch(self) -> io::Result<Watched> {
+        let sockets = self.sockets.into_iter();
+        let sockets = sockets.map(|socket| tokio::net::UdpSocket::from_std(socket).map(Rc::new));
+        let listeners = self.listeners.into_iter();
+        let listeners =
+            listeners.map(|listener| tokio::net::TcpListener::from_std(listener).map(Rc::new));
+        Ok(Watched {
+            sockets: sockets.collect::<io::Result<_>>()?,
+            listeners: listeners.collect::<io::Result<_>>()?,
+        })
     }
+}
+
+/// The control port, watched.
+pub(super) struct Watched {
+    pub(super) sockets: Vec<Rc<tokio::net::UdpSocket>>,
+    pub(super) listeners: Vec<Rc<tokio::net::TcpListener>>,
 }
 
 /// A port that the system chose for UDP may be taken for TCP; so often another one is asked for.

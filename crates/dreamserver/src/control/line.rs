@@ -17,7 +17,7 @@ const MOST: usize = 64;
 /// After the system refused a connection, for want of descriptors perhaps.
 const PAUSE: Duration = Duration::from_millis(250);
 
-pub(super) async fn accept(control: Rc<Control>, listener: TcpListener) {
+pub(super) async fn accept(control: Rc<Control>, listener: Rc<TcpListener>) {
     let seats = Arc::new(Semaphore::new(MOST));
     loop {
         let Ok(seat) = seats.clone().acquire_owned().await else {
@@ -36,10 +36,12 @@ pub(super) async fn accept(control: Rc<Control>, listener: TcpListener) {
             continue;
         }
         let control = control.clone();
+        // Before its line is read, too: it was accepted here, and nobody else can answer it.
+        let under_way = control.enter();
         tokio::task::spawn_local(async move {
             // Whoever is slow or gone gets no answer.
             let _ = tokio::time::timeout(PATIENCE, answer(&control, stream)).await;
-            drop(seat);
+            drop((under_way, seat));
         });
     }
 }

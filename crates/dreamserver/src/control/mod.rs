@@ -12,6 +12,7 @@ mod answer;
 mod budget;
 mod commit;
 mod datagram;
+mod hand_over;
 mod host;
 mod import;
 mod lease;
@@ -23,36 +24,57 @@ mod probe;
 mod switch;
 mod table;
 
-use crate::listener::Inherited;
 use crate::server::Publisher;
-use crate::state;
+use crate::state::{self, Folder};
+use crate::takeover::{Holdings, Serves};
 use answer::Control;
+use datagram::Watched;
+
+pub use datagram::Ports;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
 use std::thread;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 /// How much less the control thread matters to the system than a core (nice(2)).
 const NICENESS: i32 = 10;
 
 /// What the control plane begins with.
 pub struct Options {
-    /// Where announcements come in, over UDP and TCP: loopback addresses.
-    pub addresses: Vec<SocketAddr>,
     /// Where what was announced is kept.
-    pub folder: PathBuf,
+    pub folder: Folder,
+    /// What the server before had in mind, if this one takes over.
+    pub before: Option<Before>,
     /// Where names are routed.
     pub publisher: Publisher,
-    /// The ports that this server listens on: nobody may have them as a target, which would go in circles.
-    pub own_ports: Arc<Mutex<Vec<u16>>>,
+    /// The listeners of this server: nobody may have their ports as a target, which would go in circles, and whoever takes
+    /// over gets them.
+    pub holdings: Holdings,
     /// May names reach other machines?
     pub hosts: bool,
-    /// Told when somebody asks the server to end.
-    pub shutdown: mpsc::UnboundedSender<()>,
+    /// What the server is there for.
+    pub serves: Serves,
+    /// Told when the server is to end.
+    pub endings: mpsc::UnboundedSender<Ending>,
+}
+
+/// What is not in the state, and is known by the server that hands over.
+pub struct Before {
+    /// Names that are routed elsewhere than the state says, and where.
+    pub switching: Vec<(String, String)>,
+    /// So many names are in the state.
+    pub names: usize,
+}
+
+/// Why the server is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Somebody asked for it.
+    Shutdown,
+    /// Another process serves in its place: this one, if the system tells.
+    TakenOver(Option<i32>),
 }
 
 /// Why there is no control plane.
@@ -62,12 +84,15 @@ pub enum StartError {
     Taken(SocketAddr),
     /// The port cannot be had for another reason.
     Listen(SocketAddr, io::Error),
-    /// What is announced cannot be kept there.
-    Folder(state::FolderError),
-    /// Nobody knows where to keep what is announced.
-    NoFolder(state::NoFolder),
     /// What was announced before cannot be read.
     State(state::OpenError),
+    /// The server before knew more or fewer names than were found.
+    Differs {
+        /// So many it knew.
+        known: usize,
+        /// So many there are.
+        found: usize,
+    },
     /// The system gives no thread.
     System(io::Error),
 }
@@ -84,9 +109,11 @@ impl fmt::Display for StartError {
             StartError::Listen(address, error) => {
                 write!(f, "{address} cannot be listened on: {error}")
             }
-            StartError::Folder(error) => error.fmt(f),
-            StartError::NoFolder(error) => error.fmt(f),
             StartError::State(error) => error.fmt(f),
+            StartError::Differs { known, found } => write!(
+                f,
+                "{found} names were found, and the server before knew {known}"
+            ),
             StartError::System(error) => write!(f, "the system refuses what is needed: {error}"),
         }
     }
@@ -96,22 +123,28 @@ impl fmt::Display for StartError {
 pub struct Running {
     /// Where announcements come in.
     pub addresses: Vec<SocketAddr>,
-    stop: oneshot::Sender<()>,
+    orders: mpsc::UnboundedSender<Order>,
     thread: thread::JoinHandle<()>,
 }
 
+/// What the main thread says to it.
+#[derive(Debug, PartialEq, Eq)]
+enum Order {
+    Hear,
+    Stop,
+}
+
 impl Running {
-    /// Starts it, on sockets that are there already or else on new ones. What was announced before is routed when this
-    /// returns.
+    /// Starts it at these ports. What was announced before is routed when this returns; announcements wait until
+    /// [`Running::hear`].
     ///
     /// # Errors
     /// [`StartError`].
-    pub fn start(options: Options, inherited: &mut Inherited) -> Result<Running, StartError> {
-        let ports = datagram::Ports::open(&options.addresses, inherited)?;
+    pub fn start(options: Options, ports: Ports) -> Result<Running, StartError> {
         let addresses = ports.addresses.clone();
-        let (stop, stopped) = oneshot::channel();
+        let (orders, given) = mpsc::unbounded_channel();
         let (ready, is_ready) = std::sync::mpsc::channel();
-        let run = move || run(options, ports, stopped, &ready);
+        let run = move || run(options, ports, given, &ready);
         let thread = thread::Builder::new()
             .name("control".into())
             .spawn(run)
@@ -119,7 +152,7 @@ impl Running {
         match is_ready.recv() {
             Ok(Ok(())) => Ok(Running {
                 addresses,
-                stop,
+                orders,
                 thread,
             }),
             Ok(Err(error)) => Err(error),
@@ -127,21 +160,30 @@ impl Running {
         }
     }
 
+    /// Has announcements be read and kept from now on.
+    pub fn hear(&self) {
+        self.order(Order::Hear);
+    }
+
     /// Ends it; what was acknowledged is on the disk already.
     pub fn stop(self) {
-        // It may have ended by itself.
-        let _ = self.stop.send(());
+        self.order(Order::Stop);
         if self.thread.join().is_err() {
             tracing::error!("the control plane ended by a fault of its own");
         }
+    }
+
+    fn order(&self, order: Order) {
+        // It may have ended by itself.
+        let _ = self.orders.send(order);
     }
 }
 
 /// What the thread does.
 fn run(
     options: Options,
-    ports: datagram::Ports,
-    stopped: oneshot::Receiver<()>,
+    ports: Ports,
+    mut orders: mpsc::UnboundedReceiver<Order>,
     ready: &std::sync::mpsc::Sender<Result<(), StartError>>,
 ) {
     step_back();
@@ -157,12 +199,12 @@ fn run(
         }
     };
     runtime.block_on(async {
-        match Control::open(options) {
-            Ok((control, store)) => {
-                let published = control.table.borrow_mut().publish();
-                published.await;
+        match begin(options, ports).await {
+            Ok((control, store, ports)) => {
                 let _ = ready.send(Ok(()));
-                serve(control, store, ports, stopped).await;
+                if orders.recv().await == Some(Order::Hear) {
+                    hand_over::serve(control, store, ports, orders).await;
+                }
             }
             Err(error) => {
                 let _ = ready.send(Err(error));
@@ -171,28 +213,16 @@ fn run(
     });
 }
 
-async fn serve(
-    control: Rc<Control>,
-    store: state::Store,
-    ports: datagram::Ports,
-    stopped: oneshot::Receiver<()>,
-) {
-    let (sockets, listeners) = match ports.watch() {
-        Ok(watched) => watched,
-        Err(error) => {
-            tracing::error!(%error, "announcements cannot be received");
-            return;
-        }
-    };
-    for socket in sockets {
-        tokio::task::spawn_local(datagram::receive(control.clone(), Rc::new(socket)));
-    }
-    for listener in listeners {
-        tokio::task::spawn_local(line::accept(control.clone(), listener));
-    }
-    tokio::task::spawn_local(lease::expire(control.clone()));
-    // Ends when it was told to, and the commit that is under way has ended.
-    commit::run(control, store, stopped).await;
+/// Routes what was announced before.
+async fn begin(
+    options: Options,
+    ports: Ports,
+) -> Result<(Rc<Control>, state::Store, Watched), StartError> {
+    let ports = ports.watch().map_err(StartError::System)?;
+    let (control, store) = Control::open(options)?;
+    let published = control.table.borrow_mut().publish();
+    published.await;
+    Ok((control, store, ports))
 }
 
 /// Lets the cores go first.

@@ -34,13 +34,38 @@ impl Control {
         if ready {
             self.finish_switch(name).await;
         } else {
-            let (control, name) = (self.clone(), name.clone());
-            let (target, check) = (target.clone(), check.map(str::to_owned));
-            tokio::task::spawn_local(async move {
-                control.switch_later(&name, &target, check.as_deref()).await;
-            });
+            self.switch_in_background(name, target, check);
         }
         ready
+    }
+
+    /// Goes on with a switch of the server before: requests go to `before` until the name's own target answers.
+    pub(super) fn resume_switch(self: &Rc<Self>, name: &str, before: &str) {
+        let Ok(before) = before.parse() else {
+            tracing::warn!(
+                domain = name,
+                before,
+                "the server before routed it to what is no target"
+            );
+            return;
+        };
+        let resumed = self.table.borrow_mut().resume_switch(name, before);
+        if let Some((name, entry)) = resumed {
+            self.switch_in_background(&name, &Target::of(&entry), entry.check.as_deref());
+        }
+    }
+
+    fn switch_in_background(
+        self: &Rc<Self>,
+        name: &Arc<str>,
+        target: &Target,
+        check: Option<&str>,
+    ) {
+        let (control, name) = (self.clone(), name.clone());
+        let (target, check) = (target.clone(), check.map(str::to_owned));
+        tokio::task::spawn_local(async move {
+            control.switch_later(&name, &target, check.as_deref()).await;
+        });
     }
 
     async fn until_answers(&self, target: &Target, check: Option<&str>) {

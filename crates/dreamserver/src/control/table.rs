@@ -8,7 +8,9 @@ use crate::serve::{Announced, Named, Route};
 use crate::server::Publisher;
 use crate::state::{self, Entry};
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{AddrParseError, IpAddr, SocketAddr};
+use std::str::FromStr;
 use std::sync::Arc;
 
 /// Everything that was announced, in the order of names.
@@ -20,6 +22,30 @@ pub(super) struct Target {
     /// This machine, if it is none.
     pub(super) host: Option<IpAddr>,
     pub(super) port: u16,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host {
+            Some(host) => SocketAddr::new(host, self.port).fmt(f),
+            None => self.port.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Target {
+    type Err = AddrParseError;
+
+    fn from_str(text: &str) -> Result<Target, AddrParseError> {
+        if let Ok(port) = text.parse() {
+            return Ok(Target { host: None, port });
+        }
+        let address: SocketAddr = text.parse()?;
+        Ok(Target {
+            host: Some(address.ip()),
+            port: address.port(),
+        })
+    }
 }
 
 impl Target {
@@ -111,6 +137,32 @@ impl Table {
     /// Where requests for a name go while its new target does not answer.
     pub(super) fn switching(&self, name: &str) -> Option<&Target> {
         self.switching.get(name)
+    }
+
+    /// What is not in the state: the names that switch, with where they are routed; and how many names there are.
+    pub(super) fn hand_over(&self) -> (Vec<(String, String)>, usize) {
+        let switching = self.switching.iter();
+        let switching = switching.map(|(name, target)| (name.to_string(), target.to_string()));
+        (switching.collect(), self.entries.len())
+    }
+
+    /// Has requests for a name go to `before` until its target answers; tells which name and target these are, if there is
+    /// something to wait for.
+    pub(super) fn resume_switch(
+        &mut self,
+        name: &str,
+        before: Target,
+    ) -> Option<(Arc<str>, Entry)> {
+        let (name, entry) = self.entries.get_key_value(name)?;
+        let (name, entry) = (name.clone(), entry.clone());
+        let wanted = Target::of(&entry);
+        if wanted == before {
+            return None;
+        }
+        self.route(&name, &before);
+        self.release(&wanted);
+        self.switching.insert(name.clone(), before);
+        Some((name, entry))
     }
 
     /// Makes a change, which is durable. Cores hear of it with [`Table::publish`].

@@ -52,7 +52,12 @@ impl Gate {
 
     /// Does the process have all the connections that it may have?
     pub fn is_full(&self) -> bool {
-        self.all.load(Ordering::Relaxed) >= self.most.load(Ordering::Relaxed)
+        self.all.load(Ordering::Relaxed) >= self.most()
+    }
+
+    /// So many connections may there be.
+    pub fn most(&self) -> usize {
+        self.most.load(Ordering::Relaxed)
     }
 
     /// Connections there are.

@@ -85,6 +85,11 @@ impl Inherited {
         Ok(())
     }
 
+    /// Adds all of another list.
+    pub fn add_all(&mut self, others: Inherited) {
+        self.sockets.extend(others.sockets);
+    }
+
     /// All sockets of one address; port 0 is whichever port there is. Empty if a socket that was taken before is for this
     /// address too, and nothing if there is none.
     pub fn take(&mut self, kind: Kind, address: SocketAddr) -> Option<Taken> {

@@ -112,7 +112,8 @@ pub async fn run(
         Poll::Pending => listener.poll(cx),
     })
     .await;
-    while listener.accept() {}
+    // Those that wait in a socket that was handed over are not lost with ours.
+    while !listener.core.drain.is_taken_over() && listener.accept() {}
     Ok(())
 }
 

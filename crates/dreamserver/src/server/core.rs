@@ -5,7 +5,7 @@ use super::publisher::{self, Subscription};
 use crate::handler::{State, files};
 use crate::listener::{self, Accepted, Bound, Dealer, Gate, Sharing};
 use crate::log;
-use crate::serve::{Core, Snapshot};
+use crate::serve::{Cause, Core, Snapshot};
 use crate::time::{Clock, TICK};
 use crate::upstream::Pools;
 use std::io;
@@ -41,8 +41,17 @@ pub(super) enum Message {
     Unlisten(Vec<SocketAddr>),
     /// Write access lines there from now on, and say when nothing more goes to the old place.
     Log(log::Sink, std_mpsc::Sender<()>),
-    /// Finish, within this time.
-    Drain(Duration),
+    /// Finish.
+    Drain(Farewell),
+}
+
+/// How a core is to finish.
+pub(super) struct Farewell {
+    pub(super) cause: Cause,
+    /// What takes longer is broken off.
+    pub(super) time: Duration,
+    /// Dropped when the core accepts no more connections.
+    pub(super) deaf: std_mpsc::Sender<()>,
 }
 
 /// The cores, as the main thread sees them.
@@ -97,6 +106,21 @@ impl Cores {
             // A core that has ended needs no message.
             let _ = mailbox.blocking_send(message());
         }
+    }
+
+    /// Has the cores finish within `time`; none of them accepts connections any more when this returns.
+    pub(super) fn drain(&self, cause: Cause, time: Duration) {
+        let (deaf, all_deaf) = std_mpsc::channel();
+        self.send(|| {
+            Message::Drain(Farewell {
+                cause,
+                time,
+                deaf: deaf.clone(),
+            })
+        });
+        drop(deaf);
+        // Ends when the last core has said so, by dropping its end.
+        while all_deaf.recv_timeout(LAST_WORDS).is_ok() {}
     }
 
     /// Has the cores listen on these sockets: the first list is the first core's.
@@ -173,13 +197,18 @@ impl Seat {
             core: core.clone(),
             gate: self.gate,
             dealer: Dealer::new(self.dealers),
-            stops: Vec::new(),
+            running: Vec::new(),
         };
         let undealt = Rc::new(Notify::new());
         tokio::task::spawn_local(listener::receive(core.clone(), self.dealt, undealt.clone()));
-        let drain = attend(&core, &mut listeners, &mut self.mailbox).await;
-        undealt.notify_one();
-        finish(&core, drain).await;
+        if let Some(farewell) = attend(&core, &mut listeners, &mut self.mailbox).await {
+            core.drain.begin(farewell.cause);
+            core.clock.wake_all();
+            listeners.end().await;
+            drop(farewell.deaf);
+            undealt.notify_one();
+            finish(&core, farewell.time).await;
+        }
         ticking.abort();
         following.abort();
         core.flush_log();
@@ -191,65 +220,84 @@ struct Listeners {
     core: Rc<Core>,
     gate: Arc<Gate>,
     dealer: Dealer,
-    stops: Vec<(SocketAddr, Rc<Notify>)>,
+    running: Vec<Listening>,
+}
+
+/// A listener at work.
+struct Listening {
+    address: SocketAddr,
+    stop: Rc<Notify>,
+    task: tokio::task::JoinHandle<()>,
 }
 
 impl Listeners {
     fn add(&mut self, bound: Bound) {
-        let stop = Rc::new(Notify::new());
-        self.stops.push((bound.address, stop.clone()));
+        let (address, stop) = (bound.address, Rc::new(Notify::new()));
+        let stopped = stop.clone();
         let (core, gate) = (self.core.clone(), self.gate.clone());
         let dealer = match bound.sharing {
             Sharing::Kernel => None,
             Sharing::Dealt => Some(self.dealer.clone()),
         };
-        tokio::task::spawn_local(async move {
-            if let Err(error) = listener::run(core, bound, gate, dealer, stop).await {
+        let task = tokio::task::spawn_local(async move {
+            if let Err(error) = listener::run(core, bound, gate, dealer, stopped).await {
                 tracing::error!(%error, "a listener ended");
             }
         });
+        self.running.push(Listening {
+            address,
+            stop,
+            task,
+        });
     }
 
-    fn stop(&mut self, ends: impl Fn(SocketAddr) -> bool) {
-        self.stops.retain(|(address, stop)| {
-            let ends = ends(*address);
+    fn stop(&mut self, gone: &[SocketAddr]) {
+        self.running.retain(|listening| {
+            let ends = gone.contains(&listening.address);
             if ends {
-                stop.notify_one();
+                listening.stop.notify_one();
             }
             !ends
         });
     }
+
+    /// Ends all of them.
+    async fn end(self) {
+        for listening in &self.running {
+            listening.stop.notify_one();
+        }
+        for listening in self.running {
+            // One that failed has ended too.
+            let _ = listening.task.await;
+        }
+    }
 }
 
-/// Does what the main thread says, until that is to finish; then tells within what time.
+/// Does what the main thread says, until that is to finish; then tells how. Nothing if the main thread is gone.
 async fn attend(
     core: &Core,
     listeners: &mut Listeners,
     mailbox: &mut mpsc::Receiver<Message>,
-) -> Duration {
-    let drain = loop {
+) -> Option<Farewell> {
+    loop {
         match mailbox.recv().await {
             Some(Message::Publish(snapshot)) => core.publish(snapshot),
             Some(Message::Listen(sockets)) => {
                 sockets.into_iter().for_each(|bound| listeners.add(bound))
             }
-            Some(Message::Unlisten(gone)) => listeners.stop(|address| gone.contains(&address)),
+            Some(Message::Unlisten(gone)) => listeners.stop(&gone),
             Some(Message::Log(sink, done)) => {
                 core.redirect_log(sink);
                 drop(done);
             }
-            Some(Message::Drain(drain)) => break drain,
-            None => break Duration::ZERO,
+            Some(Message::Drain(farewell)) => return Some(farewell),
+            None => return None,
         }
-    };
-    listeners.stop(|_| true);
-    drain
+    }
 }
 
 /// Lets the exchanges end that there are; breaks off those that take longer than `drain`.
 async fn finish(core: &Core, drain: Duration) {
-    core.drain.begin();
-    core.clock.wake_all();
     if !finished_within(core, drain).await {
         core.drain.cut();
         core.clock.wake_all();
@@ -357,7 +405,7 @@ mod tests {
         for _ in 0..3 {
             assert!(ask(address).ends_with("ok"));
         }
-        cores.send(|| Message::Drain(Duration::from_secs(10)));
+        cores.drain(Cause::Stop, Duration::from_secs(10));
         cores.join();
         assert_eq!(witness.0.lock().unwrap().len(), 3);
     }

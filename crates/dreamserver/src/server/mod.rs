@@ -1,32 +1,38 @@
 //! Builds everything and runs it: one thread a core for the requests, the main thread for everything else.
 
 mod announcements;
+mod beginning;
 mod build;
 mod core;
+mod displace;
 mod nofile;
 mod open;
 mod publisher;
 
 pub use publisher::Publisher;
 
+use self::beginning::{Beginning, Desk, NoDesk};
 use self::core::{Cores, Message};
 use self::open::{Listening, Opened};
 use crate::address::ListenAddress;
 use crate::cli::Plan;
 use crate::config::Errors;
-use crate::control;
+use crate::control::{self, Ending};
 use crate::listener::{Gate, Inherited};
 use crate::log;
 use crate::pid_file::PidFile;
-use crate::serve::Snapshot;
+use crate::serve::{Cause, Snapshot};
 use crate::systemd::{self, Notice};
+use crate::takeover::{self, Holdings, Taking};
 use crate::upstream::Registry;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -36,8 +42,8 @@ pub fn run(plan: Plan) -> ExitCode {
         .map_err(StartError::Passed)
         .and_then(|inherited| Server::start(plan, inherited));
     match started {
-        Ok(server) => {
-            server.tell_ready();
+        Ok(mut server) => {
+            server.greet();
             server.run()
         }
         Err(error) => {
@@ -59,7 +65,11 @@ enum StartError {
     /// An address cannot be listened on.
     Listen(open::ListenError),
     /// Announcements, which are all that it is for, cannot be taken.
+    NoDesk(NoDesk),
+    /// They cannot be taken any more, or not from where the running server has left off.
     Control(control::StartError),
+    /// The running server has gone on.
+    TakeOver(takeover::Error),
     /// The system gives no thread, signal or the like.
     System(io::Error),
 }
@@ -71,7 +81,9 @@ impl fmt::Display for StartError {
             StartError::Log(error) => write!(f, "the log cannot be opened: {error}"),
             StartError::Build(error) => error.fmt(f),
             StartError::Listen(error) => error.fmt(f),
+            StartError::NoDesk(error) => error.fmt(f),
             StartError::Control(error) => error.fmt(f),
+            StartError::TakeOver(error) => write!(f, "the running server has gone on: {error}"),
             StartError::System(error) => write!(f, "the system refuses what is needed: {error}"),
         }
     }
@@ -93,11 +105,11 @@ struct Server {
     pid_file: Option<PidFile>,
     /// Where programs announce names, if they may.
     control: Option<control::Running>,
-    /// The ports that this server listens on.
-    own_ports: Arc<Mutex<Vec<u16>>>,
-    /// Told when somebody asks the server to end.
-    shutdown: mpsc::UnboundedReceiver<()>,
-    runtime: tokio::runtime::Runtime,
+    /// The listening sockets once more.
+    holdings: Holdings,
+    /// Told when the server is to end.
+    endings: mpsc::UnboundedReceiver<Ending>,
+    runtime: Rc<Runtime>,
     signals: Signals,
 }
 
@@ -131,52 +143,71 @@ impl Signals {
 
 enum Event {
     Stop,
+    /// By this process, if that is known.
+    TakenOver(Option<i32>),
     Reload,
     Reopen,
 }
 
 impl Server {
-    fn start(mut plan: Plan, mut inherited: Inherited) -> Result<Server, StartError> {
-        plan.pass(open::passed(&plan, &inherited));
+    fn start(mut plan: Plan, inherited: Inherited) -> Result<Server, StartError> {
         log::init_events(build::level(&plan.config)).map_err(StartError::Log)?;
-        let count = core::count();
-        let most_connections = nofile::most_connections(count);
-        let registry = Registry::default();
-        let snapshot = build::snapshot(&plan.config, &registry).map_err(StartError::Build)?;
-        let current = Arc::new(snapshot);
-        let log = log::Writer::start(&build::log(&plan.config)).map_err(StartError::Log)?;
-        let opened =
-            open::open_planned(&plan, count, &mut inherited).map_err(StartError::Listen)?;
-        let gate = Gate::new(
-            plan.config.limits.connections.unwrap_or(most_connections),
-            plan.config.limits.connections_per_address,
-        );
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(StartError::System)?;
+        // What is wrong with the configuration is said before anybody is disturbed.
+        let registry = Registry::default();
+        let snapshot = build::snapshot(&plan.config, &registry).map_err(StartError::Build)?;
+        let mut beginning = Beginning::find(&mut plan, &runtime, inherited)?;
+        let taking = beginning.taking.take();
+        let runtime = Rc::new(runtime);
+        let started = Server::start_from(plan, beginning, runtime.clone(), registry, snapshot);
+        match taking {
+            None => started.inspect(Server::hear),
+            Some(taking) => take_over(taking, started, &runtime),
+        }
+    }
+
+    /// Serves, but for announcements: those wait until [`Server::hear`].
+    fn start_from(
+        plan: Plan,
+        beginning: Beginning,
+        runtime: Rc<Runtime>,
+        registry: Registry,
+        snapshot: Snapshot,
+    ) -> Result<Server, StartError> {
+        let Beginning {
+            mut inherited,
+            desk,
+            ..
+        } = beginning;
+        let count = core::count();
+        let most_connections = nofile::most_connections(count);
+        let current = Arc::new(snapshot);
+        let log = log::Writer::start(&build::log(&plan.config)).map_err(StartError::Log)?;
+        let opened =
+            open::open_planned(&plan, count, &mut inherited).map_err(StartError::Listen)?;
+        inherited.close_rest();
+        let most = plan.config.limits.connections.unwrap_or(most_connections);
+        let gate = Gate::new(most, plan.config.limits.connections_per_address);
         let signals = {
             let _inside = runtime.enter();
             Signals::new().map_err(StartError::System)?
         };
-        let banner = open::banner(&plan, &opened.listeners);
         let (publisher, announced) = Publisher::new(&registry, count);
         let cores = Cores::start(announced, &current, &gate, &log).map_err(StartError::System)?;
-        let own_ports = Arc::new(Mutex::new(open::ports(&opened.listeners)));
-        let (asked, shutdown) = mpsc::unbounded_channel();
+        let holdings = Holdings::default();
+        holdings.add(opened.holdings);
+        let (sender, endings) = mpsc::unbounded_channel();
         // Names are routed before the first request comes.
-        let control = announcements::start(&plan, publisher, &own_ports, asked, &mut inherited)
+        let control = desk
+            .map(|desk| announcements::start(&plan, desk, publisher, &holdings, sender))
+            .transpose()
             .map_err(StartError::Control)?;
-        inherited.close_rest();
         cores.listen(opened.by_core);
-        eprint!("{banner}{}", announcements::banner(control.as_ref()));
-        tracing::info!(
-            cores = count,
-            connections = plan.config.limits.connections.unwrap_or(most_connections),
-            "started"
-        );
         Ok(Server {
-            pid_file: write_pid_file(&plan),
+            pid_file: None,
             plan,
             registry,
             gate,
@@ -188,11 +219,28 @@ impl Server {
             current,
             most_connections,
             control,
-            own_ports,
-            shutdown,
+            holdings,
+            endings,
             runtime,
             signals,
         })
+    }
+
+    /// Takes announcements, and keeps them.
+    fn hear(&self) {
+        if let Some(control) = &self.control {
+            control.hear();
+        }
+    }
+
+    /// Says what is served.
+    fn greet(&mut self) {
+        let banner = open::banner(&self.plan, &self.listeners);
+        eprint!("{banner}{}", announcements::banner(self.control.as_ref()));
+        let connections = self.gate.most();
+        tracing::info!(cores = self.core_count, connections, "started");
+        self.pid_file = write_pid_file(&self.plan);
+        self.tell_ready();
     }
 
     /// Tells the service manager that this serves, and what.
@@ -205,6 +253,7 @@ impl Server {
         loop {
             match self.next_event() {
                 Event::Stop => return self.stop(),
+                Event::TakenOver(pid) => return self.leave(pid),
                 Event::Reload => self.reload(),
                 Event::Reopen => self.log.reopen(),
             }
@@ -213,17 +262,20 @@ impl Server {
 
     /// The next signal, or wish to end.
     fn next_event(&mut self) -> Event {
-        let (signals, shutdown) = (&mut self.signals, &mut self.shutdown);
+        let (signals, endings) = (&mut self.signals, &mut self.endings);
         self.runtime.block_on(async {
             tokio::select! {
                 event = signals.next() => event,
-                Some(()) = shutdown.recv() => Event::Stop,
+                Some(ending) = endings.recv() => match ending {
+                    Ending::Shutdown => Event::Stop,
+                    Ending::TakenOver(pid) => Event::TakenOver(pid),
+                },
             }
         })
     }
 
-    /// Lets the cores finish what they have; a second signal ends the process at once.
-    fn stop(mut self) -> ExitCode {
+    /// Ends, once the cores have finished what they have.
+    fn stop(self) -> ExitCode {
         systemd::notify(&Notice::Stopping);
         let drain = self.current.timeouts.drain;
         tracing::info!(
@@ -231,10 +283,28 @@ impl Server {
             seconds = drain.as_secs(),
             "finishing; a second signal ends at once"
         );
+        self.finish(Cause::Stop, drain)
+    }
+
+    /// Another process serves in place of this one, which ends once the cores have finished what they have.
+    fn leave(self, pid: Option<i32>) -> ExitCode {
+        let drain = self.current.timeouts.takeover_drain;
+        tracing::info!(
+            pid,
+            connections = self.gate.connections(),
+            seconds = drain.as_secs(),
+            "another process has taken over; finishing what is under way"
+        );
+        self.finish(Cause::TakenOver, drain)
+    }
+
+    /// Lets the cores finish what they have; another signal ends the process at once.
+    fn finish(mut self, cause: Cause, drain: Duration) -> ExitCode {
+        self.cores.drain(cause, drain);
+        self.holdings.keep(&[]);
         if let Some(control) = self.control.take() {
             control.stop();
         }
-        self.cores.send(|| Message::Drain(drain));
         let Server {
             runtime,
             signals,
@@ -322,10 +392,8 @@ impl Server {
         }
         self.listeners = kept;
         self.listeners.extend(opened.listeners);
-        *self
-            .own_ports
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = open::ports(&self.listeners);
+        self.holdings.keep(wanted);
+        self.holdings.add(opened.holdings);
     }
 }
 
@@ -347,6 +415,33 @@ impl fmt::Display for ReloadError {
         }
     }
 }
+
+/// Agrees with the running server that this one serves from now on. If it does not start, the other one hears why it goes on.
+fn take_over(
+    mut taking: Taking,
+    started: Result<Server, StartError>,
+    runtime: &Runtime,
+) -> Result<Server, StartError> {
+    let server = match started {
+        Ok(server) => server,
+        Err(error) => {
+            runtime.block_on(taking.fail(&error.to_string()));
+            return Err(error);
+        }
+    };
+    if let Err(error) = runtime.block_on(taking.ready()) {
+        // It waits for our end of the channel; what was accepted here is served here.
+        drop(taking);
+        server.finish(Cause::TakenOver, DRAIN_OF_THE_REFUSED);
+        return Err(StartError::TakeOver(error));
+    }
+    server.hear();
+    tracing::info!(version = taking.program, "took over from a running server");
+    Ok(server)
+}
+
+/// A server that could not take over has accepted connections for a moment, and may take so long to serve them.
+const DRAIN_OF_THE_REFUSED: Duration = Duration::from_secs(30);
 
 async fn second_stop(signals: &mut Signals) {
     while !matches!(signals.next().await, Event::Stop) {}

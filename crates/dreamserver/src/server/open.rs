@@ -3,6 +3,7 @@
 use crate::address::ListenAddress;
 use crate::cli::{Base, Plan};
 use crate::listener::{Bound, Inherited, Kind, Sharing, Taken, bind, busy_by};
+use crate::takeover::Holding;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -15,6 +16,8 @@ pub(super) struct Opened {
     pub(super) by_core: Vec<Vec<Bound>>,
     /// What was opened.
     pub(super) listeners: Vec<Listening>,
+    /// All of these sockets once more, for whoever takes over.
+    pub(super) holdings: Vec<Holding>,
 }
 
 /// One entry of `listen`, and the socket addresses that it stands for.
@@ -109,11 +112,9 @@ allow port 80 with one of these:
   sudo setcap cap_net_bind_service=+ep $(command -v dreamserver)
   sudo sysctl net.ipv4.ip_unprivileged_port_start=80";
 
-/// Where sockets listen already, but for those that announcements come in at.
-pub(super) fn passed(plan: &Plan, inherited: &Inherited) -> Vec<ListenAddress> {
-    let control = plan.control().map(|control| control.sockets());
-    let mut sockets = inherited.addresses(Kind::Tcp);
-    sockets.retain(|(address, _)| !control.iter().flatten().any(|control| control == address));
+/// Where sockets listen already.
+pub(super) fn passed(inherited: &Inherited) -> Vec<ListenAddress> {
+    let sockets = inherited.addresses(Kind::Tcp);
     let mut addresses: Vec<ListenAddress> = Vec::new();
     for (socket, dual) in &sockets {
         let port = socket.port();
@@ -141,9 +142,10 @@ pub(super) fn open(
     let mut opened = Opened {
         by_core: (0..cores).map(|_| Vec::new()).collect(),
         listeners: Vec::new(),
+        holdings: Vec::new(),
     };
     for address in addresses {
-        let sockets = open_address(address, &mut opened.by_core, inherited)?;
+        let sockets = opened.open(address, inherited)?;
         opened.listeners.push(Listening {
             address: *address,
             sockets,
@@ -152,60 +154,68 @@ pub(super) fn open(
     Ok(opened)
 }
 
-/// Opens one address, which may stand for one socket address of each family; one of the two is enough where
-/// the machine lacks the other.
-fn open_address(
-    address: &ListenAddress,
-    by_core: &mut [Vec<Bound>],
-    inherited: &mut Inherited,
-) -> Result<Vec<SocketAddr>, ListenError> {
-    let mut found: Vec<SocketAddr> = Vec::new();
-    let mut missing = None;
-    for mut wanted in address.sockets() {
-        if let Some(first) = found.first() {
-            // Both families have the port that the system chose for the first.
-            wanted.set_port(first.port());
-        }
-        match open_socket(wanted, by_core, inherited) {
-            Ok(address) => found.push(address),
-            Err(error) => {
-                let fatal = !is_missing_family(&error);
-                let error = ListenError {
-                    address: wanted,
-                    error,
-                };
-                if fatal {
-                    return Err(error);
+impl Opened {
+    /// Opens one address, which may stand for one socket address of each family; one of the two is enough where
+    /// the machine lacks the other.
+    fn open(
+        &mut self,
+        entry: &ListenAddress,
+        inherited: &mut Inherited,
+    ) -> Result<Vec<SocketAddr>, ListenError> {
+        let mut found: Vec<SocketAddr> = Vec::new();
+        let mut missing = None;
+        for mut wanted in entry.sockets() {
+            if let Some(first) = found.first() {
+                // Both families have the port that the system chose for the first.
+                wanted.set_port(first.port());
+            }
+            match self.open_socket(entry, wanted, inherited) {
+                Ok(address) => found.push(address),
+                Err(error) => {
+                    let fatal = !is_missing_family(&error);
+                    let error = ListenError {
+                        address: wanted,
+                        error,
+                    };
+                    if fatal {
+                        return Err(error);
+                    }
+                    missing = Some(error);
                 }
-                missing = Some(error);
             }
         }
-    }
-    match missing {
-        Some(error) if found.is_empty() => Err(error),
-        _ => Ok(found),
-    }
-}
-
-/// Opens one socket address; gives it with its port.
-fn open_socket(
-    wanted: SocketAddr,
-    by_core: &mut [Vec<Bound>],
-    inherited: &mut Inherited,
-) -> io::Result<SocketAddr> {
-    let (address, sockets) = match inherited.take(Kind::Tcp, wanted) {
-        Some(taken) => (taken.address, shared(taken, by_core.len())),
-        None => {
-            let bound = bind(wanted, by_core.len())?;
-            (bound.first().map_or(wanted, |bound| bound.address), bound)
+        match missing {
+            Some(error) if found.is_empty() => Err(error),
+            _ => Ok(found),
         }
-    };
-    // Every socket has a core, also where there are more of them.
-    let cores = by_core.len();
-    for (number, bound) in sockets.into_iter().enumerate() {
-        by_core[number % cores].push(bound);
     }
-    Ok(address)
+
+    /// Opens one socket address; gives it with its port.
+    fn open_socket(
+        &mut self,
+        entry: &ListenAddress,
+        wanted: SocketAddr,
+        inherited: &mut Inherited,
+    ) -> io::Result<SocketAddr> {
+        let cores = self.by_core.len();
+        let (address, sockets) = match inherited.take(Kind::Tcp, wanted) {
+            Some(taken) => (taken.address, shared(taken, cores)),
+            None => {
+                let bound = bind(wanted, cores)?;
+                (bound.first().map_or(wanted, |bound| bound.address), bound)
+            }
+        };
+        // Every socket has a core, also where there are more of them.
+        for (number, bound) in sockets.into_iter().enumerate() {
+            self.holdings.push(Holding {
+                entry: *entry,
+                address,
+                socket: bound.socket.try_clone()?,
+            });
+            self.by_core[number % cores].push(bound);
+        }
+        Ok(address)
+    }
 }
 
 /// Sockets that were there already; there may be more or fewer than cores.
@@ -218,12 +228,6 @@ fn shared(taken: Taken, cores: usize) -> Vec<Bound> {
         sharing,
     };
     sockets.into_iter().map(bound).collect()
-}
-
-/// The ports of these listeners.
-pub(super) fn ports(listeners: &[Listening]) -> Vec<u16> {
-    let sockets = listeners.iter().flat_map(|listening| &listening.sockets);
-    sockets.map(SocketAddr::port).collect()
 }
 
 fn is_missing_family(error: &io::Error) -> bool {

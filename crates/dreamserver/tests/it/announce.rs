@@ -28,18 +28,24 @@ impl Core {
     }
 
     #[track_caller]
-    fn start_as(home: &Folder, command: &[&str]) -> Core {
+    pub(crate) fn start_as(home: &Folder, command: &[&str]) -> Core {
+        let ports = ["--listen", "127.0.0.1:0", "--control", "127.0.0.1:0"];
+        Core::run(home, &binary(), &[command, &ports].concat())
+    }
+
+    /// At these ports.
+    #[track_caller]
+    pub(crate) fn start_at(home: &Folder, listen: &str, control: &str) -> Core {
+        let arguments = ["core", "--listen", listen, "--control", control];
+        Core::run(home, &binary(), &arguments)
+    }
+
+    /// With these arguments, and the state in a folder of `home`.
+    #[track_caller]
+    pub(crate) fn run(home: &Folder, program: &str, arguments: &[&str]) -> Core {
         let state = home.join("state");
-        let arguments = [
-            "--listen",
-            "127.0.0.1:0",
-            "--control",
-            "127.0.0.1:0",
-            "--state",
-            state.to_str().unwrap(),
-        ];
-        let arguments = [command, &arguments].concat();
-        let server = Server::start_in(&binary(), home.path(), &arguments);
+        let arguments = [arguments, &["--state", state.to_str().unwrap()]].concat();
+        let server = Server::start_in(program, home.path(), &arguments);
         let line = server.message(|line| line.contains("nnouncements come in at"));
         let control = line.rsplit(' ').next().unwrap().parse().unwrap();
         Core { server, control }

@@ -20,4 +20,5 @@ mod proxy;
 mod smuggling;
 mod start;
 mod systemd;
+mod takeover;
 mod tunnel;

@@ -25,7 +25,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 /// While the server drains, an idle client has this long to send a request that is on its way; the answer then tells
-/// it to close. A connection closed at once would break that request.
+/// it to close. A connection closed at once would break that request. After a take-over nobody waits for the end, and the
+/// client has its usual time.
 const DRAIN_GRACE: Duration = Duration::from_secs(1);
 
 /// The status in the log of a request whose client went away before the answer (nginx's number).
@@ -515,7 +516,7 @@ fn poll_patience(
     partial: bool,
     cx: &mut Context<'_>,
 ) -> Poll<Result<Instant, Refusal>> {
-    if core.drain.has_begun() && !partial {
+    if core.drain.has_begun() && !core.drain.is_taken_over() && !partial {
         incoming.timer.shorten(DRAIN_GRACE);
     }
     incoming.timer.poll(cx).map(|()| match partial {

@@ -10,7 +10,7 @@ use crate::log;
 use crate::metrics::Accounts;
 use crate::middleware::{Custom, Flow, Middleware};
 use crate::router::{Matcher, PathPattern, SiteRoutes, Table};
-use crate::serve::{Named, Snapshot};
+use crate::serve::{Cause, Named, Snapshot};
 use dream_testkit::{Client, DEADLINE, Origin, Response, eventually, respond};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, mpsc};
@@ -104,7 +104,7 @@ impl House {
 
 impl Drop for House {
     fn drop(&mut self) {
-        self.cores.send(|| Message::Drain(Duration::from_secs(10)));
+        self.cores.drain(Cause::Stop, Duration::from_secs(10));
         self.cores.join();
     }
 }
