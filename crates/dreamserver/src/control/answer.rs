@@ -279,7 +279,7 @@ pub(super) fn seconds(time: SystemTime) -> u64 {
 
 /// The process of this number, if it runs.
 fn process(pid: u32) -> Result<Process, Reply> {
-    super::lease::started(pid)
+    super::process::started(pid)
         .map(|started| Process { pid, started })
         .ok_or_else(|| refusal("bad-option", &format!("pid: there is no process {pid}")))
 }

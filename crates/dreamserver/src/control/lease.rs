@@ -1,16 +1,13 @@
 //! Announcements that end by themselves: with their time, or with their program.
 
 use super::answer::{Control, seconds};
+use super::process;
 use crate::state::{Entry, Process};
-use crate::stream::{self, Watched};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
-use std::fs;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use tokio::io::Interest;
 use tokio::sync::Notify;
 
 /// What will end, and when.
@@ -38,7 +35,7 @@ impl Control {
             if names.is_empty() {
                 let control = self.clone();
                 tokio::task::spawn_local(async move {
-                    ended(process).await;
+                    process::ended(process).await;
                     control.end_program(process).await;
                 });
             }
@@ -80,43 +77,4 @@ pub(super) async fn expire(control: Rc<Control>) {
         // One that was renewed ends later.
         control.end(&name, |entry| entry.until == Some(until)).await;
     }
-}
-
-/// Waits until a process has ended.
-async fn ended(process: Process) {
-    let watched = watch(process);
-    // Between opening and this look the number may have gone to another process.
-    if let Some(watched) = watched.filter(|_| runs(process)) {
-        let _ = watched.readable().await;
-    }
-    // Nobody tells where the system refuses to: old kernels, sandboxes.
-    while runs(process) {
-        tokio::time::sleep(LOOK).await;
-    }
-}
-
-/// What becomes readable when the process of this number ends (pidfd_open(2)).
-fn watch(process: Process) -> Option<Watched> {
-    let pid = Pid::from_raw(process.pid.cast_signed())?;
-    let opened = pidfd_open(pid, PidfdFlags::empty()).ok()?;
-    stream::watch(Rc::new(opened), Interest::READABLE).ok()
-}
-
-/// How often it is looked whether a process runs, if that cannot be told in another way.
-const LOOK: Duration = Duration::from_secs(1);
-
-fn runs(process: Process) -> bool {
-    started(process.pid) == Some(process.started)
-}
-
-/// When the process of this number was started, in ticks since the machine's start; nothing if none runs
-/// (`/proc/<pid>/stat`, fields 3 and 22).
-pub(super) fn started(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name stands in brackets and may hold anything.
-    let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_ascii_whitespace();
-    // One that has ended stays until its parent has asked how.
-    let runs = !matches!(fields.next()?, "Z" | "X");
-    fields.nth(18).filter(|_| runs)?.parse().ok()
 }

@@ -21,6 +21,7 @@ mod mirror;
 mod name;
 mod page;
 mod probe;
+mod process;
 mod switch;
 mod table;
 
