@@ -205,7 +205,8 @@ impl Control {
             host,
             owner: None,
             check: add.check.as_deref().map(Box::from),
-            until: add.ttl.map(|ttl| seconds(SystemTime::now() + ttl)),
+            // A part of a second counts as a whole one: a lease ends no sooner than it says.
+            until: add.ttl.map(|ttl| seconds(SystemTime::now() + ttl) + 1),
             process: add.pid.map(process).transpose()?,
             since: self.since(name),
         })

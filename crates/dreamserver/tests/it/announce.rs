@@ -285,8 +285,8 @@ fn a_lease_ends_unless_it_is_renewed() {
     let (home, origin) = (Folder::new("core"), saying("hello"));
     let core = Core::start(&home);
     let port = origin.address().port();
-    core.say(format!("add short.example {port} ttl=1s"));
-    core.say(format!("add long.example {port} ttl=1s"));
+    core.say(format!("add short.example {port} ttl=2s"));
+    core.say(format!("add long.example {port} ttl=2s"));
     core.say(format!("add long.example {port} ttl=1h"));
     assert_eq!(core.ask("short.example").0, 200);
     eventually("it ends", || core.ask("short.example").0 == 404);
