@@ -25,7 +25,7 @@ use std::time::{Instant, SystemTime};
 /// What the back office publishes: immutable, replaced whole.
 pub struct Snapshot {
     /// Which route a request takes.
-    pub table: Table<Route>,
+    pub table: Table<Arc<Route>>,
     /// Bounds on what peers may ask for.
     pub limits: Limits,
     /// Bounds on how long peers may take.
@@ -63,7 +63,7 @@ impl Held {
         path: &[u8],
         method: Method,
         fields: &Fields,
-    ) -> (Found<'_, Route>, Option<Account>) {
+    ) -> (Found<'_, Arc<Route>>, Option<Account>) {
         let mut buffer = [0; _];
         let host = Host::new(host, &mut buffer);
         match self.table.find_exact(host, path, method, fields) {
@@ -398,7 +398,7 @@ fn find<'a>(snapshot: &'a Held, request: &mut Request) -> Result<&'a Route, Box<
         )),
         Found::NoHost => Err(no_host(snapshot, request)),
     };
-    found.map_err(Box::new)
+    found.map(|route| &**route).map_err(Box::new)
 }
 
 /// Station 5: in through the chain, until one of it answers; tells how much of it was walked.

@@ -269,7 +269,7 @@ fn announced(route: Route) -> Announced {
 fn snapshot(route: Option<Route>) -> Snapshot {
     let site = |route| SiteRoutes {
         hosts: vec![HostPattern::Any],
-        routes: vec![(Matcher::path(PathPattern::all()), route)],
+        routes: vec![(Matcher::path(PathPattern::all()), Arc::new(route))],
     };
     let sites = route.map(site).into_iter().collect();
     Snapshot {

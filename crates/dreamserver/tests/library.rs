@@ -48,7 +48,7 @@ impl House {
         };
         let site = SiteRoutes {
             hosts: vec![HostPattern::Any],
-            routes: vec![(Matcher::path(path.parse().unwrap()), route)],
+            routes: vec![(Matcher::path(path.parse().unwrap()), Arc::new(route))],
         };
         let snapshot = Snapshot {
             table: Table::build(vec![site]).unwrap_or_else(|_| panic!("no conflict")),

@@ -138,7 +138,7 @@ pub struct RouteConfig {
 }
 
 /// A prefix of whole path segments, such as `/v1`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Strip(String);
 
 impl Strip {
@@ -158,14 +158,14 @@ impl Strip {
 }
 
 /// One station between router and handler.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum MiddlewareConfig {
     /// Changes fields.
     Headers(HeaderEdits),
 }
 
 /// Changes to the fields of requests and responses.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct HeaderEdits {
     /// On the way in.
     pub request: FieldEdits,
@@ -174,7 +174,7 @@ pub struct HeaderEdits {
 }
 
 /// Changes to a list of fields, done in this order: remove, set, add.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FieldEdits {
     /// Names of fields to remove.
     pub remove: Vec<String>,
@@ -185,7 +185,7 @@ pub struct FieldEdits {
 }
 
 /// What answers a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HandlerConfig {
     /// A folder.
     Files(FilesConfig),
@@ -198,7 +198,7 @@ pub enum HandlerConfig {
 }
 
 /// A folder to serve.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FilesConfig {
     /// The folder; relative paths of a file were made absolute by the folder of the file.
     pub root: PathBuf,
@@ -209,7 +209,7 @@ pub struct FilesConfig {
 }
 
 /// Endpoints to pass requests to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ProxyConfig {
     /// The endpoints; at least one, none twice.
     pub endpoints: Vec<EndpointAddress>,
@@ -232,7 +232,7 @@ impl ProxyConfig {
 }
 
 /// Another place to go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RedirectConfig {
     /// The place.
     pub to: Template,
@@ -241,7 +241,7 @@ pub struct RedirectConfig {
 }
 
 /// A fixed response.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RespondConfig {
     /// The status, 200 to 599.
     pub status: u16,

@@ -3,16 +3,18 @@
 use crate::address::EndpointAddress;
 use crate::config::{
     AccessLog, Config, FieldEdits, HandlerConfig, LogFormat, LogLevel, MiddlewareConfig,
-    ProxyConfig, RouteConfig, Site,
+    ProxyConfig, RouteConfig, Site, Strip,
 };
 use crate::handler::proxy::{self, Proxy};
 use crate::handler::{Handler, files, fixed};
 use crate::log;
 use crate::middleware::{Edits, Headers, HeadersOptions, InvalidEdit, Middleware};
-use crate::router::{Conflict, Matcher, SiteRoutes, Table};
+use crate::router::{Conflict, SiteRoutes, Table};
 use crate::serve::{Route, Snapshot};
 use crate::upstream::Registry;
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use tracing::level_filters::LevelFilter;
 
 /// What the configuration's own checks let through and yet cannot be built.
@@ -43,10 +45,12 @@ impl fmt::Display for BuildError {
 /// # Errors
 /// [`BuildError`], all of which the configuration should have found before.
 pub(super) fn snapshot(config: &Config, registry: &Registry) -> Result<Snapshot, BuildError> {
-    let mut sites = Vec::with_capacity(config.sites.len());
-    for site in &config.sites {
-        sites.push(site_routes(site, registry)?);
-    }
+    let mut builder = Builder {
+        registry,
+        built: HashMap::new(),
+    };
+    let sites = config.sites.iter().map(|site| builder.site(site));
+    let sites = sites.collect::<Result<_, _>>()?;
     Ok(Snapshot {
         table: Table::build(sites).map_err(BuildError::Conflicts)?,
         limits: config.limits.clone(),
@@ -93,22 +97,50 @@ pub(super) fn dynamic_route(target: &EndpointAddress, registry: &Registry) -> Ro
     }
 }
 
-fn site_routes(site: &Site, registry: &Registry) -> Result<SiteRoutes<Route>, BuildError> {
-    let routes = site.routes.iter().map(|route| build_route(route, registry));
-    Ok(SiteRoutes {
-        hosts: site.hosts.clone(),
-        routes: routes.collect::<Result<_, _>>()?,
-    })
+/// Builds routes. Those that do the same are one: a hundred thousand of them would not stay in the processor's caches.
+struct Builder<'a> {
+    registry: &'a Registry,
+    built: HashMap<Deeds<'a>, Arc<Route>>,
 }
 
-fn build_route(route: &RouteConfig, registry: &Registry) -> Result<(Matcher, Route), BuildError> {
-    let chain = route.chain.iter().map(middleware);
-    let built = Route {
-        strip: route.strip.as_ref().map_or(0, |strip| strip.as_str().len()),
-        chain: chain.collect::<Result<_, _>>()?,
-        handler: handler(route, registry),
-    };
-    Ok((route.matcher.clone(), built))
+/// What a route does, whatever it is for.
+#[derive(PartialEq, Eq, Hash)]
+struct Deeds<'a> {
+    strip: Option<&'a Strip>,
+    max_body: Option<u64>,
+    chain: &'a [MiddlewareConfig],
+    handler: &'a HandlerConfig,
+}
+
+impl<'a> Builder<'a> {
+    fn site(&mut self, site: &'a Site) -> Result<SiteRoutes<Arc<Route>>, BuildError> {
+        let routes = site.routes.iter();
+        let routes = routes.map(|route| Ok((route.matcher.clone(), self.route(route)?)));
+        Ok(SiteRoutes {
+            hosts: site.hosts.clone(),
+            routes: routes.collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn route(&mut self, route: &'a RouteConfig) -> Result<Arc<Route>, BuildError> {
+        let deeds = Deeds {
+            strip: route.strip.as_ref(),
+            max_body: route.max_body,
+            chain: &route.chain,
+            handler: &route.handler,
+        };
+        if let Some(built) = self.built.get(&deeds) {
+            return Ok(built.clone());
+        }
+        let chain = route.chain.iter().map(middleware);
+        let built = Arc::new(Route {
+            strip: deeds.strip.map_or(0, |strip| strip.as_str().len()),
+            chain: chain.collect::<Result<_, _>>()?,
+            handler: handler(route, self.registry),
+        });
+        self.built.insert(deeds, built.clone());
+        Ok(built)
+    }
 }
 
 fn middleware(config: &MiddlewareConfig) -> Result<Middleware, BuildError> {
@@ -157,4 +189,39 @@ fn proxy(options: &ProxyConfig, max_body: Option<u64>, registry: &Registry) -> P
         upgrade: options.upgrade.clone(),
         max_body,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::router::Found;
+    use dream_http::{Fields, Method};
+
+    #[test]
+    fn routes_that_do_the_same_are_one() {
+        let text = r#"
+            [sites."a.example"]
+            proxy = "localhost:4000"
+            [sites."b.example"]
+            proxy = "localhost:4000"
+            [sites."c.example"]
+            proxy = "localhost:4001"
+        "#;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("dreamserver.toml");
+        std::fs::write(&file, text).unwrap();
+        let config = crate::config::load(&file).unwrap();
+        let built =
+            snapshot(&config, &Registry::default()).unwrap_or_else(|_| panic!("it is fine"));
+        let route =
+            |host: &[u8]| match built
+                .table
+                .find(host, b"/", Method::Get, &Fields::default())
+            {
+                Found::Route(route) => route.clone(),
+                _ => panic!("each site has a route"),
+            };
+        assert!(Arc::ptr_eq(&route(b"a.example"), &route(b"b.example")));
+        assert!(!Arc::ptr_eq(&route(b"a.example"), &route(b"c.example")));
+    }
 }

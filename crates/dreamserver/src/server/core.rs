@@ -368,7 +368,7 @@ mod tests {
         };
         let site = SiteRoutes {
             hosts: vec![HostPattern::Any],
-            routes: vec![(Matcher::path(PathPattern::all()), route)],
+            routes: vec![(Matcher::path(PathPattern::all()), Arc::new(route))],
         };
         Snapshot {
             table: Table::build(vec![site]).unwrap_or_else(|_| panic!("no conflict")),

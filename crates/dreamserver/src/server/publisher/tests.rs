@@ -113,10 +113,7 @@ impl Drop for House {
 fn snapshot(sites: &[(&str, &str)]) -> Snapshot {
     let site = |(host, text): &(&str, &str)| SiteRoutes {
         hosts: vec![host.parse().unwrap()],
-        routes: vec![(
-            Matcher::path(PathPattern::all()),
-            answering(text, Vec::new()),
-        )],
+        routes: vec![(Matcher::path(PathPattern::all()), fixed(text))],
     };
     Snapshot {
         table: Table::build(sites.iter().map(site).collect())
