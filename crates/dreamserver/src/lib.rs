@@ -31,6 +31,7 @@ pub mod protocol;
 pub mod router;
 pub mod serve;
 pub mod server;
+pub mod sockets;
 pub mod spare;
 pub mod state;
 pub mod stream;

@@ -22,9 +22,9 @@ const BACK_OFFICE: [&str; 8] = [
     "cli", "config", "control", "pid_file", "server", "state", "systemd", "takeover",
 ];
 
-const SHELF: [&str; 15] = [
+const SHELF: [&str; 16] = [
     "address", "digits", "error", "exchange", "inbound", "limits", "log", "metrics", "options",
-    "outbound", "pipe", "spare", "stream", "template", "time",
+    "outbound", "pipe", "sockets", "spare", "stream", "template", "time",
 ];
 
 /// Files that join the rooms instead of being one.

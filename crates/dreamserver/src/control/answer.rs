@@ -2,12 +2,15 @@
 
 use super::commit::Queue;
 use super::lease::Leases;
-use super::table::{Change, Entries, Table, Target};
+use super::owners::Owners;
+use super::table::{Change, Entries, Table};
 use super::{Ending, Options, StartError, host, name};
+use crate::sockets::Sender;
 use crate::state::{Entry, Folder, Process, Store};
 use crate::takeover::{Holdings, Serves};
 use dream_control::{Add, Command, Domain, Reply};
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::rc::Rc;
@@ -29,6 +32,11 @@ pub(super) struct Control {
     pub(super) leases: Leases,
     pub(super) counts: Counts,
     pub(super) table: RefCell<Table>,
+    pub(super) owners: Owners,
+    /// Told when a name has come that has no owner.
+    pub(super) unowned: Notify,
+    /// The names that are waited for in the background, to move.
+    pub(super) moving: RefCell<HashSet<Arc<str>>>,
     /// Told when something was announced or has ended.
     pub(super) changed: Notify,
     pub(super) folder: Folder,
@@ -86,11 +94,16 @@ impl Control {
         if let Err(error) = super::import::import(&folder, &mut store, &mut recovered.entries) {
             tracing::error!(%error, "the targets of the old core server cannot be taken over");
         }
+        let owners = Owners::new(options.owners);
+        let table = Table::new(recovered.entries, options.publisher, owners.count());
         let control = Rc::new(Control {
             queue: Queue::default(),
             leases: Leases::default(),
             counts: Counts::default(),
-            table: RefCell::new(Table::new(recovered.entries, options.publisher)),
+            table: RefCell::new(table),
+            owners,
+            unowned: Notify::new(),
+            moving: RefCell::default(),
             changed: Notify::new(),
             folder,
             mirroring: Mutex::new(()),
@@ -103,22 +116,22 @@ impl Control {
         });
         for (name, entry) in control.table.borrow().entries() {
             control.watch(name, entry);
-        }
-        for (name, target) in options.before.into_iter().flat_map(|it| it.switching) {
-            control.resume_switch(&name, &target);
+            if entry.from.is_some() {
+                control.move_later(name);
+            }
         }
         Ok((control, store))
     }
 
     /// Answers one announcement.
-    pub(super) async fn answer(self: &Rc<Self>, text: &[u8]) -> Reply {
+    pub(super) async fn answer(self: &Rc<Self>, text: &[u8], sender: Sender) -> Reply {
         count(&self.counts.received);
         let _under_way = self.enter();
         let answer = match Command::parse(text) {
             Ok(_) if self.counts.under_way.get() > MOST => {
                 Err(refusal("busy", "too many announcements at once"))
             }
-            Ok(command) => self.carry_out(command).await,
+            Ok(command) => self.carry_out(command, sender).await,
             Err(fault) => Err(Reply::from(&fault)),
         };
         answer.unwrap_or_else(|refusal| {
@@ -139,14 +152,15 @@ impl Control {
         self.counts.under_way.get() > 0
     }
 
-    async fn carry_out(self: &Rc<Self>, command: Command) -> Answer {
+    async fn carry_out(self: &Rc<Self>, command: Command, sender: Sender) -> Answer {
         match command {
-            Command::Add(add) => self.add(add).await,
-            Command::Remove(domain) => self.remove(&domain).await,
+            Command::Add(add) => self.add(add, sender).await,
+            Command::Remove(domain) => self.remove(&domain, sender).await,
             Command::List { after } => self.list(after.as_ref()),
             Command::Status => Ok(self.status()),
             Command::Ping => Ok(Reply::ok("ping")),
             Command::Shutdown => {
+                self.may_end(sender).await?;
                 // Nobody listens if the server ends already.
                 let _ = self.endings.send(Ending::Shutdown);
                 Ok(Reply::ok("shutdown"))
@@ -154,21 +168,33 @@ impl Control {
         }
     }
 
-    async fn add(self: &Rc<Self>, add: Add) -> Answer {
+    async fn add(self: &Rc<Self>, add: Add, sender: Sender) -> Answer {
         let name: Arc<str> = name::ascii(&add.domain)?.into();
-        let entry = self.entry(&add, &name)?;
-        let target = Target::of(&entry);
-        let check = entry.check.clone();
+        let mut entry = self.entry(&add)?;
+        let claim = self.claim(&name, &entry, sender).await?;
+        // From this look at what there is until the change is in the queue nothing is waited for: nobody comes between.
+        let old = self.current(&name);
+        if let Some(claim) = claim {
+            entry.owner = claim.owner(&name, old.as_ref(), &entry)?;
+        }
+        let target = entry.target();
+        if let Some(old) = old {
+            entry.since = old.since;
+            entry.from = Some(old.routed())
+                .filter(|from| *from != target)
+                .map(Box::new);
+        }
         self.keep(name.clone(), Some(entry.clone())).await?;
         self.watch(&name, &entry);
-        let ready = self.switch(&name, &target, check.as_deref()).await;
+        let ready = self.arrive(&name, &target, entry.check.as_deref()).await;
         let waiting = if ready { "" } else { " waiting" };
         Ok(Reply::ok(&format!("add {name} {}{waiting}", target.port)))
     }
 
-    async fn remove(&self, domain: &Domain) -> Answer {
+    async fn remove(&self, domain: &Domain, sender: Sender) -> Answer {
         let name = name::ascii(domain)?;
-        if !self.table.borrow().entries().contains_key(&*name) {
+        self.may_remove(&name, sender).await?;
+        if self.current(&name).is_none() {
             return Err(refusal(
                 "unknown-domain",
                 &format!("{name} was not announced"),
@@ -180,8 +206,7 @@ impl Control {
 
     /// Ends a name whose lease or process has ended, if that is still the entry that it was.
     pub(super) async fn end(&self, name: &Arc<str>, still: impl Fn(&Entry) -> bool) {
-        let stands = self.table.borrow().entries().get(name).is_some_and(still);
-        if stands {
+        if self.current(name).as_ref().is_some_and(still) {
             match self.keep(name.clone(), None).await {
                 Ok(()) => tracing::info!(domain = &**name, "an announcement has run out"),
                 Err(reply) => {
@@ -192,7 +217,7 @@ impl Control {
     }
 
     /// What is to be kept of an announcement.
-    fn entry(&self, add: &Add, name: &str) -> Result<Entry, Reply> {
+    fn entry(&self, add: &Add) -> Result<Entry, Reply> {
         let host = add.host.map(|host| self.host(host)).transpose()?;
         if host.is_none_or(host::is_ours) && self.is_own_port(add.port) {
             return Err(refusal(
@@ -203,12 +228,13 @@ impl Control {
         Ok(Entry {
             port: add.port,
             host,
+            from: None,
             owner: None,
             check: add.check.as_deref().map(Box::from),
             // A part of a second counts as a whole one: a lease ends no sooner than it says.
             until: add.ttl.map(|ttl| seconds(SystemTime::now() + ttl) + 1),
             process: add.pid.map(process).transpose()?,
-            since: self.since(name),
+            since: now(),
         })
     }
 
@@ -228,24 +254,8 @@ impl Control {
         self.holdings.has_port(port) || port == dream_control::PORT
     }
 
-    /// When a name was announced first: now, if it is new.
-    fn since(&self, name: &str) -> Option<NonZeroU32> {
-        let known = self
-            .table
-            .borrow()
-            .entries()
-            .get(name)
-            .map(|known| known.since);
-        let now = || {
-            u32::try_from(seconds(SystemTime::now()))
-                .ok()
-                .and_then(NonZeroU32::new)
-        };
-        known.unwrap_or_else(now)
-    }
-
     /// Makes a change durable, and has every core know it.
-    async fn keep(&self, name: Arc<str>, entry: Option<Entry>) -> Result<(), Reply> {
+    pub(super) async fn keep(&self, name: Arc<str>, entry: Option<Entry>) -> Result<(), Reply> {
         self.queue
             .commit(Change { name, entry })
             .await
@@ -259,6 +269,9 @@ impl Control {
             table.apply(change);
         }
         self.changed.notify_one();
+        if table.unowned().is_some_and(|unowned| !unowned.is_empty()) {
+            self.unowned.notify_one();
+        }
         table.publish()
     }
 
@@ -276,6 +289,12 @@ pub(super) fn refusal(code: &'static str, detail: &str) -> Reply {
 pub(super) fn seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())
+}
+
+/// Now, as an entry remembers it.
+fn now() -> Option<NonZeroU32> {
+    let now = u32::try_from(seconds(SystemTime::now())).ok()?;
+    NonZeroU32::new(now)
 }
 
 /// The process of this number, if it runs.

@@ -2,8 +2,9 @@
 
 use super::answer::Control;
 use super::table::Change;
-use crate::state::{self, Compacted, Compaction, Folder, Store};
+use crate::state::{self, Compacted, Compaction, Entry, Folder, Store};
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,8 +19,14 @@ const MOST: usize = 10_000;
 #[derive(Default)]
 pub(super) struct Queue {
     waiting: RefCell<Vec<Waiting>>,
+    /// What the names are to be by those that wait …
+    wanted: RefCell<Names>,
+    /// … and by those that are being written.
+    written: RefCell<Names>,
     filled: Notify,
 }
+
+type Names = HashMap<Arc<str>, Option<Entry>>;
 
 struct Waiting {
     change: Change,
@@ -32,24 +39,44 @@ impl Queue {
     /// # Errors
     /// The disk failed, too many wait, or the server ends; then nothing changed.
     pub(super) async fn commit(&self, change: Change) -> Result<(), Arc<io::Error>> {
+        self.push(change)?.await
+    }
+
+    /// The same in two steps: the change is in the queue when this returns, and done when what it gives has ended.
+    pub(super) fn push(
+        &self,
+        change: Change,
+    ) -> Result<impl Future<Output = Result<(), Arc<io::Error>>> + use<>, Arc<io::Error>> {
         let (done, is_done) = oneshot::channel();
         {
             let mut waiting = self.waiting.borrow_mut();
             if waiting.len() >= MOST {
                 return Err(Arc::new(io::Error::other("too many announcements at once")));
             }
+            let Change { name, entry } = change.clone();
+            self.wanted.borrow_mut().insert(name, entry);
             waiting.push(Waiting { change, done });
         }
         self.filled.notify_one();
-        is_done
-            .await
-            .unwrap_or_else(|_| Err(Arc::new(io::Error::other("the server ends"))))
+        Ok(async move {
+            is_done
+                .await
+                .unwrap_or_else(|_| Err(Arc::new(io::Error::other("the server ends"))))
+        })
+    }
+
+    /// What is to become of a name by a change that is under way: whoever decides by what there is would be too late
+    /// without it.
+    pub(super) fn latest(&self, name: &str) -> Option<Option<Entry>> {
+        let find = |names: &RefCell<Names>| names.borrow().get(name).cloned();
+        find(&self.wanted).or_else(|| find(&self.written))
     }
 
     async fn next(&self) -> Vec<Waiting> {
         loop {
-            let waiting = std::mem::take(&mut *self.waiting.borrow_mut());
+            let waiting = self.waiting.take();
             if !waiting.is_empty() {
+                self.written.replace(self.wanted.take());
                 return waiting;
             }
             self.filled.notified().await;
@@ -128,6 +155,8 @@ impl Keeper {
                 Err(Arc::new(error))
             }
         };
+        // It is the table's now, or refused.
+        self.control.queue.written.take();
         if let Some(compaction) = turn.compaction {
             let entries = self.control.copy();
             self.compacting = Some(spawn_blocking(move || {

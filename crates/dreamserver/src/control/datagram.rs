@@ -4,6 +4,7 @@ use super::StartError;
 use super::answer::{Control, count};
 use super::budget::Budget;
 use crate::listener::{Inherited, Kind, Taken};
+use crate::sockets::{self, Sender};
 use dream_control::Reply;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
@@ -154,29 +155,37 @@ const BACKLOG: i32 = 128;
 
 /// Answers announcements for as long as there is a socket.
 pub(super) async fn receive(control: Rc<Control>, socket: Rc<tokio::net::UdpSocket>) {
+    let Ok(ours) = socket.local_addr() else {
+        return;
+    };
     let mut buffer = [0; LONGEST];
     let mut budget = Budget::new();
     loop {
         budget.spend().await;
-        let (len, sender) = match socket.recv_from(&mut buffer).await {
+        let (len, address) = match socket.recv_from(&mut buffer).await {
             Ok(received) => received,
             // What an earlier answer met (ICMP) is no reason to end.
             Err(_) => continue,
         };
-        if !sender.ip().is_loopback() {
+        if !address.ip().is_loopback() {
             count(&control.counts.dropped);
             continue;
         }
         let text = buffer[..len].to_vec();
         let (control, socket) = (control.clone(), socket.clone());
         tokio::task::spawn_local(async move {
-            let reply = control.answer(&text).await;
-            send(&socket, sender, &reply).await;
+            let sender = Sender {
+                protocol: sockets::Protocol::Udp,
+                address,
+                ours,
+            };
+            let reply = control.answer(&text, sender).await;
+            send(&socket, address, &reply).await;
         });
     }
 }
 
 /// Many senders are gone by then, which is no fault.
-async fn send(socket: &tokio::net::UdpSocket, sender: SocketAddr, reply: &Reply) {
-    let _ = socket.send_to(reply.to_string().as_bytes(), sender).await;
+async fn send(socket: &tokio::net::UdpSocket, to: SocketAddr, reply: &Reply) {
+    let _ = socket.send_to(reply.to_string().as_bytes(), to).await;
 }

@@ -2,7 +2,7 @@
 
 use super::answer::Control;
 use super::datagram::{self, Watched};
-use super::{Ending, Order, commit, lease, line, mirror};
+use super::{Ending, Order, commit, lease, line, mirror, owners};
 use crate::state::Store;
 use crate::takeover::{self, Asking, Door, Offer};
 use std::io;
@@ -32,6 +32,7 @@ pub(super) async fn serve(
         .inspect_err(|error| tracing::warn!(%error, "no other process can take over from this one"))
         .ok();
     spawn_local(lease::expire(control.clone()));
+    spawn_local(owners::follow(control.clone()));
     spawn_local(mirror::follow(control.clone()));
     loop {
         let hearing = hear(&control, &ports);
@@ -136,12 +137,10 @@ async fn hand_over(control: &Control, store: Store, mut taker: Asking, ports: &W
     drop(store);
     let given = match sockets(control, ports) {
         Ok(sockets) => {
-            let (switching, names) = control.table.borrow().hand_over();
             let offer = Offer {
                 lock: control.folder.lock(),
                 sockets: &sockets,
-                switching,
-                names,
+                names: control.table.borrow().entries().len(),
             };
             taker.give(&offer).await
         }

@@ -1,6 +1,8 @@
 //! Announcements by TCP: one line, with or without its end.
 
 use super::answer::{Control, count};
+use crate::sockets::{Protocol, Sender};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +25,7 @@ pub(super) async fn accept(control: Rc<Control>, listener: Rc<TcpListener>) {
         let Ok(seat) = seats.clone().acquire_owned().await else {
             return;
         };
-        let (stream, sender) = match listener.accept().await {
+        let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::error!(%error, "accepting announcements pauses");
@@ -31,7 +33,7 @@ pub(super) async fn accept(control: Rc<Control>, listener: Rc<TcpListener>) {
                 continue;
             }
         };
-        if !sender.ip().is_loopback() {
+        if !address.ip().is_loopback() {
             count(&control.counts.dropped);
             continue;
         }
@@ -40,15 +42,24 @@ pub(super) async fn accept(control: Rc<Control>, listener: Rc<TcpListener>) {
         let under_way = control.enter();
         tokio::task::spawn_local(async move {
             // Whoever is slow or gone gets no answer.
-            let _ = tokio::time::timeout(PATIENCE, answer(&control, stream)).await;
+            let _ = tokio::time::timeout(PATIENCE, answer(&control, stream, address)).await;
             drop((under_way, seat));
         });
     }
 }
 
-async fn answer(control: &Rc<Control>, mut stream: TcpStream) -> std::io::Result<()> {
+async fn answer(
+    control: &Rc<Control>,
+    mut stream: TcpStream,
+    address: SocketAddr,
+) -> std::io::Result<()> {
     let line = read_line(&mut stream).await?;
-    let reply = control.answer(&line).await;
+    let sender = Sender {
+        protocol: Protocol::Tcp,
+        address,
+        ours: stream.local_addr()?,
+    };
+    let reply = control.answer(&line, sender).await;
     stream.write_all(reply.to_string().as_bytes()).await?;
     stream.write_all(b"\n").await?;
     stream.shutdown().await

@@ -19,6 +19,7 @@ mod lease;
 mod line;
 mod mirror;
 mod name;
+mod owners;
 mod page;
 mod probe;
 mod process;
@@ -53,6 +54,8 @@ pub struct Options {
     /// The listeners of this server: nobody may have their ports as a target, which would go in circles, and whoever takes
     /// over gets them.
     pub holdings: Holdings,
+    /// Do names belong to users?
+    pub owners: bool,
     /// May names reach other machines?
     pub hosts: bool,
     /// What the server is there for.
@@ -63,8 +66,6 @@ pub struct Options {
 
 /// What is not in the state, and is known by the server that hands over.
 pub struct Before {
-    /// Names that are routed elsewhere than the state says, and where.
-    pub switching: Vec<(String, String)>,
     /// So many names are in the state.
     pub names: usize,
 }

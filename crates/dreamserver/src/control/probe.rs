@@ -1,6 +1,6 @@
 //! Does a target answer?
 
-use super::table::Target;
+use crate::state::Target;
 use dream_http::h1::{self, ResponseParser};
 use dream_http::{Method, ResponseHead};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

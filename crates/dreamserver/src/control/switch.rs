@@ -3,7 +3,7 @@
 
 use super::answer::Control;
 use super::probe;
-use super::table::Target;
+use crate::state::{Entry, Target};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,63 +16,72 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 impl Control {
-    /// Waits until the target answers, within [`PATIENCE`], and has requests go there then; tells whether it did. One that
-    /// takes longer is waited for in the background.
-    pub(super) async fn switch(
+    /// Waits until the target is ready for the name, within [`PATIENCE`], and has requests go there then; tells whether it
+    /// was. One that takes longer is waited for in the background.
+    pub(super) async fn arrive(
         self: &Rc<Self>,
         name: &Arc<str>,
         target: &Target,
         check: Option<&str>,
     ) -> bool {
         let end = Instant::now() + PATIENCE;
-        let ready = timeout_at(end, self.until_answers(target, check))
+        let ready = timeout_at(end, self.until_ready(name, target, check))
             .await
             .is_ok();
-        if !self.is_switching(name, target) {
-            return ready;
-        }
         if ready {
-            self.finish_switch(name).await;
-        } else {
-            self.switch_in_background(name, target, check);
+            self.finish(name, target).await;
+        }
+        if self.is_moving(name, target) {
+            self.move_later(name);
+            return false;
         }
         ready
     }
 
-    /// Goes on with a switch of the server before: requests go to `before` until the name's own target answers.
-    pub(super) fn resume_switch(self: &Rc<Self>, name: &str, before: &str) {
-        let Ok(before) = before.parse() else {
-            tracing::warn!(
-                domain = name,
-                before,
-                "the server before routed it to what is no target"
-            );
-            return;
-        };
-        let resumed = self.table.borrow_mut().resume_switch(name, before);
-        if let Some((name, entry)) = resumed {
-            self.switch_in_background(&name, &Target::of(&entry), entry.check.as_deref());
+    /// Waits for the target of a name in the background, if nobody does.
+    pub(super) fn move_later(self: &Rc<Self>, name: &Arc<str>) {
+        if self.moving.borrow_mut().insert(name.clone()) {
+            let (control, name) = (self.clone(), name.clone());
+            tokio::task::spawn_local(async move {
+                control.follow_move(&name).await;
+                control.moving.borrow_mut().remove(&name);
+            });
         }
     }
 
-    fn switch_in_background(
-        self: &Rc<Self>,
-        name: &Arc<str>,
-        target: &Target,
-        check: Option<&str>,
-    ) {
-        let (control, name) = (self.clone(), name.clone());
-        let (target, check) = (target.clone(), check.map(str::to_owned));
-        tokio::task::spawn_local(async move {
-            control.switch_later(&name, &target, check.as_deref()).await;
-        });
+    /// Has requests go to the target of a name when it is ready, whatever the target is by then.
+    async fn follow_move(&self, name: &Arc<str>) {
+        while let Some(entry) = self.current(name).filter(|entry| entry.from.is_some()) {
+            let target = entry.target();
+            if self.is_left(&entry).await
+                || self.is_ready(name, &target, entry.check.as_deref()).await
+            {
+                self.finish(name, &target).await;
+            }
+            if self.is_moving(name, &target) {
+                sleep(LONGEST_PAUSE).await;
+            }
+        }
     }
 
-    async fn until_answers(&self, target: &Target, check: Option<&str>) {
+    async fn until_ready(&self, name: &Arc<str>, target: &Target, check: Option<&str>) {
         let mut pause = FIRST_PAUSE;
-        while !self.answers(target, check).await {
+        while !self.is_ready(name, target, check).await {
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn is_ready(&self, name: &Arc<str>, target: &Target, check: Option<&str>) -> bool {
+        self.answers(target, check).await && self.may_go(name, target).await
+    }
+
+    /// Does the target that a name comes from answer no longer? Then nothing is lost by going. Where owners count nothing is
+    /// won either: whoever listens at the new target some day need not be one who may have the name.
+    async fn is_left(&self, entry: &Entry) -> bool {
+        match &entry.from {
+            Some(from) if !self.owners.count() => !self.answers(from, None).await,
+            _ => false,
         }
     }
 
@@ -81,37 +90,21 @@ impl Control {
         probe::answers(target, check).await
     }
 
-    /// Switches when the new target answers, or the old one no longer does: then nothing is lost by it.
-    async fn switch_later(&self, name: &Arc<str>, target: &Target, check: Option<&str>) {
-        while self.is_switching(name, target) {
-            let old = self.table.borrow().switching(name).cloned();
-            let old_answers = match old {
-                Some(old) => self.answers(&old, None).await,
-                None => false,
-            };
-            if !old_answers || self.answers(target, check).await {
-                if self.is_switching(name, target) {
-                    self.finish_switch(name).await;
-                }
-                return;
-            }
-            sleep(LONGEST_PAUSE).await;
-        }
-    }
-
     /// Is this name on its way to this target, and not there?
-    fn is_switching(&self, name: &str, target: &Target) -> bool {
-        let table = self.table.borrow();
-        let wanted = table.entries().get(name).map(Target::of);
-        table.switching(name).is_some() && wanted.as_ref() == Some(target)
+    fn is_moving(&self, name: &str, target: &Target) -> bool {
+        self.current(name)
+            .is_some_and(|entry| entry.from.is_some() && entry.target() == *target)
     }
 
-    async fn finish_switch(&self, name: &Arc<str>) {
-        let published = {
-            let mut table = self.table.borrow_mut();
-            table.finish_switch(name);
-            table.publish()
-        };
-        published.await;
+    /// Has requests for a name go to its target, if that is still the target.
+    async fn finish(&self, name: &Arc<str>, target: &Target) {
+        if self.is_moving(name, target)
+            && let Some(entry) = self.current(name)
+        {
+            let from = None;
+            if let Err(reply) = self.keep(name.clone(), Some(Entry { from, ..entry })).await {
+                tracing::error!(domain = &**name, %reply, "an announcement stays where it was");
+            }
+        }
     }
 }

@@ -1,71 +1,17 @@
 //! What was announced, and where each name is routed now.
 //!
-//! The two differ while a name switches: until its new target answers, requests go to the old one.
+//! The two differ while a name moves: until its new target answers, requests go to the one that it comes from.
 
 use crate::address::EndpointAddress;
 use crate::metrics::{Accounts, Sum};
 use crate::serve::{Announced, Named, Route};
 use crate::server::Publisher;
-use crate::state::{self, Entry};
-use std::collections::{BTreeMap, HashMap};
-use std::fmt;
-use std::net::{AddrParseError, IpAddr, SocketAddr};
-use std::str::FromStr;
+use crate::state::{self, Entry, Target};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Everything that was announced, in the order of names.
 pub(super) type Entries = BTreeMap<Arc<str>, Entry>;
-
-/// Where requests go.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Target {
-    /// This machine, if it is none.
-    pub(super) host: Option<IpAddr>,
-    pub(super) port: u16,
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host {
-            Some(host) => SocketAddr::new(host, self.port).fmt(f),
-            None => self.port.fmt(f),
-        }
-    }
-}
-
-impl FromStr for Target {
-    type Err = AddrParseError;
-
-    fn from_str(text: &str) -> Result<Target, AddrParseError> {
-        if let Ok(port) = text.parse() {
-            return Ok(Target { host: None, port });
-        }
-        let address: SocketAddr = text.parse()?;
-        Ok(Target {
-            host: Some(address.ip()),
-            port: address.port(),
-        })
-    }
-}
-
-impl Target {
-    pub(super) fn of(entry: &Entry) -> Target {
-        Target {
-            host: entry.host,
-            port: entry.port,
-        }
-    }
-
-    /// `localhost` means both of its addresses.
-    fn endpoint(&self) -> EndpointAddress {
-        EndpointAddress::Tcp {
-            host: self
-                .host
-                .map_or_else(|| "localhost".to_owned(), |host| host.to_string()),
-            port: self.port,
-        }
-    }
-}
 
 /// A name and what it is to be from now on: nothing, if it is to go.
 #[derive(Clone, Debug)]
@@ -87,9 +33,9 @@ impl Change {
 /// The announced names.
 pub(super) struct Table {
     entries: Entries,
+    /// The names that no user owns, by the port that they wait for; kept if owners count.
+    unowned: Option<BTreeMap<u16, BTreeSet<Arc<str>>>>,
     routed: Announced,
-    /// Names that are routed elsewhere than their entry says, and where.
-    switching: HashMap<Arc<str>, Target>,
     routes: HashMap<Target, Shared>,
     accounts: Accounts,
     publisher: Publisher,
@@ -106,11 +52,12 @@ impl Table {
     pub(super) fn new(
         entries: impl IntoIterator<Item = (Box<str>, Entry)>,
         publisher: Publisher,
+        owners_count: bool,
     ) -> Table {
         let mut table = Table {
             entries: Entries::new(),
+            unowned: owners_count.then(BTreeMap::new),
             routed: Announced::new(),
-            switching: HashMap::new(),
             routes: HashMap::new(),
             accounts: Accounts::default(),
             publisher,
@@ -134,70 +81,50 @@ impl Table {
         sum.unwrap_or_default()
     }
 
-    /// Where requests for a name go while its new target does not answer.
-    pub(super) fn switching(&self, name: &str) -> Option<&Target> {
-        self.switching.get(name)
-    }
-
-    /// What is not in the state: the names that switch, with where they are routed; and how many names there are.
-    pub(super) fn hand_over(&self) -> (Vec<(String, String)>, usize) {
-        let switching = self.switching.iter();
-        let switching = switching.map(|(name, target)| (name.to_string(), target.to_string()));
-        (switching.collect(), self.entries.len())
-    }
-
-    /// Has requests for a name go to `before` until its target answers; tells which name and target these are, if there is
-    /// something to wait for.
-    pub(super) fn resume_switch(
-        &mut self,
-        name: &str,
-        before: Target,
-    ) -> Option<(Arc<str>, Entry)> {
-        let (name, entry) = self.entries.get_key_value(name)?;
-        let (name, entry) = (name.clone(), entry.clone());
-        let wanted = Target::of(&entry);
-        if wanted == before {
-            return None;
-        }
-        self.route(&name, &before);
-        self.release(&wanted);
-        self.switching.insert(name.clone(), before);
-        Some((name, entry))
+    /// The names without an owner, by the port that they wait for.
+    pub(super) fn unowned(&self) -> Option<&BTreeMap<u16, BTreeSet<Arc<str>>>> {
+        self.unowned.as_ref()
     }
 
     /// Makes a change, which is durable. Cores hear of it with [`Table::publish`].
     pub(super) fn apply(&mut self, change: Change) {
-        let name = change.name;
-        let before = match self.switching.remove(&name) {
-            Some(target) => Some(target),
-            None => self.entries.get(&name).map(Target::of),
+        let Change { name, entry } = change;
+        let after = entry.as_ref().map(Entry::routed);
+        self.note_owner(&name, entry.as_ref());
+        let before = match entry {
+            Some(entry) => self.entries.insert(name.clone(), entry),
+            None => self.entries.remove(&name),
         };
-        let Some(entry) = change.entry else {
-            self.entries.remove(&name);
-            if let Some(named) = self.routed.remove(&name) {
-                self.accounts.close(named.account);
-            }
-            before.inspect(|target| self.release(target));
+        let before = before.as_ref().map(Entry::routed);
+        if before == after {
             return;
-        };
-        let wanted = Target::of(&entry);
-        self.entries.insert(name.clone(), entry);
-        match before {
-            Some(before) if before != wanted => {
-                self.switching.insert(name, before);
-            }
-            Some(_) => {}
-            None => self.route(&name, &wanted),
         }
+        match &after {
+            Some(target) => self.route(&name, target),
+            None => {
+                let named = self.routed.remove(&name);
+                named.inspect(|named| self.accounts.close(named.account));
+            }
+        }
+        before.inspect(|target| self.release(target));
     }
 
-    /// Has requests for a name go where its entry says.
-    pub(super) fn finish_switch(&mut self, name: &Arc<str>) {
-        if let Some(before) = self.switching.remove(name)
-            && let Some(wanted) = self.entries.get(name).map(Target::of)
+    /// Keeps the list of names without an owner, before the entry takes the place of the one that there is.
+    fn note_owner(&mut self, name: &Arc<str>, entry: Option<&Entry>) {
+        let Some(unowned) = &mut self.unowned else {
+            return;
+        };
+        let waits = |entry: &&Entry| entry.owner.is_none() && entry.host.is_none();
+        if let Some(before) = self.entries.get(name).filter(waits)
+            && let Some(names) = unowned.get_mut(&before.port)
         {
-            self.route(name, &wanted);
-            self.release(&before);
+            names.remove(name);
+            if names.is_empty() {
+                unowned.remove(&before.port);
+            }
+        }
+        if let Some(entry) = entry.filter(waits) {
+            unowned.entry(entry.port).or_default().insert(name.clone());
         }
     }
 
@@ -208,7 +135,7 @@ impl Table {
 
     fn route(&mut self, name: &Arc<str>, target: &Target) {
         let shared = self.routes.entry(target.clone()).or_insert_with(|| Shared {
-            route: self.publisher.route(&target.endpoint()),
+            route: self.publisher.route(&endpoint(target)),
             names: 0,
         });
         shared.names += 1;
@@ -229,5 +156,15 @@ impl Table {
                 self.routes.remove(target);
             }
         }
+    }
+}
+
+/// `localhost` means both of its addresses.
+fn endpoint(target: &Target) -> EndpointAddress {
+    EndpointAddress::Tcp {
+        host: target
+            .host
+            .map_or_else(|| "localhost".to_owned(), |host| host.to_string()),
+        port: target.port,
     }
 }

@@ -1,5 +1,6 @@
 //! Sockets on an address, one for each core: the kernel deals connections out among them.
 
+use crate::sockets;
 use rustix::net::{AddressFamily, SocketType, sockopt};
 use std::io;
 use std::net::SocketAddr;
@@ -95,9 +96,7 @@ fn local_address(socket: &OwnedFd) -> io::Result<SocketAddr> {
 /// Which process listens on `port`: its number and name, where the system tells.
 #[cfg(target_os = "linux")]
 pub fn busy_by(port: u16) -> Option<(u32, String)> {
-    let inode = ["/proc/net/tcp", "/proc/net/tcp6"]
-        .iter()
-        .find_map(|table| listening_inode(&std::fs::read_to_string(table).ok()?, port))?;
+    let inode = sockets::listening_inode(port)?;
     let socket = format!("socket:[{inode}]");
     let processes = std::fs::read_dir("/proc").ok()?;
     processes
@@ -113,19 +112,6 @@ pub fn busy_by(port: u16) -> Option<(u32, String)> {
 #[cfg(not(target_os = "linux"))]
 pub fn busy_by(_: u16) -> Option<(u32, String)> {
     None
-}
-
-/// The inode of the socket that listens on `port`, from the kernel's table (proc(5), `/proc/net/tcp`).
-#[cfg(target_os = "linux")]
-fn listening_inode(table: &str, port: u16) -> Option<String> {
-    const LISTEN: &str = "0A";
-    table.lines().skip(1).find_map(|line| {
-        let columns: Vec<&str> = line.split_whitespace().collect();
-        let local = columns.get(1)?.rsplit_once(':')?.1;
-        let listens = *columns.get(3)? == LISTEN;
-        let same = u16::from_str_radix(local, 16).ok()? == port;
-        (listens && same).then(|| columns.get(9).map(ToString::to_string))?
-    })
 }
 
 #[cfg(target_os = "linux")]

@@ -24,6 +24,7 @@ pub(super) fn start(
         before: desk.before,
         publisher,
         holdings: holdings.clone(),
+        owners: plan.owners(),
         hosts: plan.config.control.hosts,
         serves: plan.serves(),
         endings,

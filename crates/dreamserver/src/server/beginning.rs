@@ -105,10 +105,7 @@ impl Beginning {
                 self.inherited.add_all(given.http);
                 let ports = Ports::open(&addresses, &mut given.control);
                 given.control.close_rest();
-                let before = Before {
-                    switching: given.switching,
-                    names: given.names,
-                };
+                let before = Before { names: given.names };
                 (ports.map_err(NoDesk::Control)?, Some(before))
             }
             None => (self.ports(plan, &addresses)?, None),

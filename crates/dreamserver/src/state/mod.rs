@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! dreamserver journal 1 7 after 1234 repeats 1234 SUM
-//! 1235+ set example.com 5665 owner=1000 check=/health until=1763757600 process=4711/99887766 since=1763757000 SUM
+//! 1235+ set example.com 5665 from=5664 owner=1000 check=/health until=1763757600 process=4711/99887766 since=1763757000 SUM
 //! 1236 remove example.org SUM
 //! ```
 //!
@@ -71,7 +71,9 @@ pub struct Entry {
     pub port: u16,
     /// The machine of the program; none is this one.
     pub host: Option<IpAddr>,
-    /// The user who announced it, by number; none if that is not known.
+    /// Where requests go until the program can take them, if the domain moves.
+    pub from: Option<Box<Target>>,
+    /// The user that it belongs to, by number; none if that is not known.
     pub owner: Option<u32>,
     /// The path that is asked to see whether the program is well, at most [`Entry::LONGEST_CHECK`] bytes.
     pub check: Option<Box<str>>,
@@ -93,6 +95,7 @@ impl Entry {
         Entry {
             port,
             host: None,
+            from: None,
             owner: None,
             check: None,
             until: None,
@@ -100,6 +103,31 @@ impl Entry {
             since: None,
         }
     }
+
+    /// Where the program is.
+    pub fn target(&self) -> Target {
+        Target {
+            host: self.host,
+            port: self.port,
+        }
+    }
+
+    /// Where requests go.
+    pub fn routed(&self) -> Target {
+        match &self.from {
+            Some(from) => Target::clone(from),
+            None => self.target(),
+        }
+    }
+}
+
+/// Where requests can go.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// Another machine; none is this one.
+    pub host: Option<IpAddr>,
+    /// The port of the program.
+    pub port: u16,
 }
 
 /// A process; the number alone is used again by the system.

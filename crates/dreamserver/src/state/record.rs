@@ -4,7 +4,7 @@ use std::io;
 use std::net::IpAddr;
 
 use super::line;
-use super::{Change, Entry, Process};
+use super::{Change, Entry, Process, Target};
 use crate::digits;
 
 /// A line behind the header.
@@ -105,6 +105,14 @@ fn encode_entry(entry: &Entry, out: &mut Vec<u8>) {
         out.extend_from_slice(b" host=");
         digits::address(host, out);
     }
+    if let Some(from) = &entry.from {
+        out.extend_from_slice(b" from=");
+        if let Some(host) = from.host {
+            digits::address(host, out);
+            out.push(b'/');
+        }
+        digits::decimal(u64::from(from.port), 1, out);
+    }
     if let Some(owner) = entry.owner {
         out.extend_from_slice(b" owner=");
         digits::decimal(u64::from(owner), 1, out);
@@ -135,6 +143,7 @@ fn parse_entry<'a>(words: &mut impl Iterator<Item = &'a str>) -> Option<Entry> {
         let (key, value) = word.split_once('=')?;
         match key {
             "host" => entry.host = Some(value.parse::<IpAddr>().ok()?),
+            "from" => entry.from = Some(Box::new(parse_target(value)?)),
             "owner" => entry.owner = Some(decimal(value)?.try_into().ok()?),
             "check" => entry.check = Some(unescape(value)?),
             "until" => entry.until = Some(decimal(value)?),
@@ -144,6 +153,17 @@ fn parse_entry<'a>(words: &mut impl Iterator<Item = &'a str>) -> Option<Entry> {
         }
     }
     Some(entry)
+}
+
+fn parse_target(text: &str) -> Option<Target> {
+    let (host, port) = match text.split_once('/') {
+        Some((host, port)) => (Some(host.parse().ok()?), port),
+        None => (None, text),
+    };
+    Some(Target {
+        host,
+        port: decimal(port)?.try_into().ok()?,
+    })
 }
 
 fn parse_process(text: &str) -> Option<Process> {
@@ -237,24 +257,30 @@ mod tests {
 
     fn entries() -> impl Strategy<Value = Entry> {
         let process = any::<(u32, u64)>().prop_map(|(pid, started)| Process { pid, started });
+        let target =
+            any::<(Option<IpAddr>, u16)>().prop_map(|(host, port)| Box::new(Target { host, port }));
         (
             any::<u16>(),
             any::<Option<IpAddr>>(),
+            prop::option::of(target),
             any::<Option<u32>>(),
             any::<Option<Box<str>>>(),
             any::<Option<u64>>(),
             prop::option::of(process),
             any::<u32>().prop_map(NonZeroU32::new),
         )
-            .prop_map(|(port, host, owner, check, until, process, since)| Entry {
-                port,
-                host,
-                owner,
-                check,
-                until,
-                process,
-                since,
-            })
+            .prop_map(
+                |(port, host, from, owner, check, until, process, since)| Entry {
+                    port,
+                    host,
+                    from,
+                    owner,
+                    check,
+                    until,
+                    process,
+                    since,
+                },
+            )
     }
 
     proptest! {
@@ -277,6 +303,10 @@ mod tests {
         let entry = Entry {
             port: 5665,
             host: Some("::1".parse().unwrap()),
+            from: Some(Box::new(Target {
+                host: Some("10.0.0.5".parse().unwrap()),
+                port: 80,
+            })),
             owner: Some(1000),
             check: Some("/health check".into()),
             until: Some(1_763_757_600),
@@ -290,7 +320,7 @@ mod tests {
         let change = Change::Set("example.com", &entry);
         encode(12, true, &change, 0, &mut out);
         let text = String::from_utf8(out).unwrap();
-        let expected = "12+ set example.com 5665 host=::1 owner=1000 check=/health%20check until=1763757600 process=4711/99 since=1763757000 ";
+        let expected = "12+ set example.com 5665 host=::1 from=10.0.0.5/80 owner=1000 check=/health%20check until=1763757600 process=4711/99 since=1763757000 ";
         assert_eq!(text[..text.len() - 9], *expected);
     }
 

@@ -24,8 +24,6 @@ pub struct Offer<'a> {
     pub lock: BorrowedFd<'a>,
     /// All listening sockets.
     pub sockets: &'a [(Purpose, OwnedFd)],
-    /// Names that are routed elsewhere than the state says, and where.
-    pub switching: Vec<(String, String)>,
     /// So many names are in the state.
     pub names: usize,
 }
@@ -102,10 +100,6 @@ impl Asking {
         for (purpose, socket) in offer.sockets {
             let line = Giver::Socket(purpose.clone());
             channel.hand(line, socket.as_fd()).await?;
-        }
-        for (name, target) in &offer.switching {
-            let (name, target) = (name.clone(), target.clone());
-            channel.say(Giver::Switching { name, target }).await?;
         }
         channel.say(Giver::All(offer.names)).await?;
         match channel.hear(PATIENCE).await? {

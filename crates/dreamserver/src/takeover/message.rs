@@ -57,11 +57,6 @@ pub(super) enum Giver {
     Lock,
     /// With a socket.
     Socket(Purpose),
-    /// Where requests for a name go while its new target does not answer.
-    Switching {
-        name: String,
-        target: String,
-    },
     /// That was all; so many names are in the state.
     All(usize),
     Go,
@@ -113,7 +108,6 @@ impl fmt::Display for Giver {
             Giver::Lock => f.write_str("lock"),
             Giver::Socket(Purpose::Http(entry)) => write!(f, "socket http {entry}"),
             Giver::Socket(Purpose::Control) => f.write_str("socket control"),
-            Giver::Switching { name, target } => write!(f, "switching {name} {target}"),
             Giver::All(names) => write!(f, "all {names}"),
             Giver::Go => f.write_str("go"),
             Giver::No(reason) => write!(f, "no {}", one_line(reason)),
@@ -184,10 +178,6 @@ impl FromStr for Giver {
                 let entry = entry.parse().map_err(|_| NotUnderstood)?;
                 Ok(Giver::Socket(Purpose::Http(entry)))
             }
-            ["switching", name, target] => Ok(Giver::Switching {
-                name: name.to_owned(),
-                target: target.to_owned(),
-            }),
             ["all", names] => Ok(Giver::All(number(names)?)),
             ["no", ..] => Ok(Giver::No(words[1..].join(" "))),
             _ => Err(NotUnderstood),
@@ -250,10 +240,6 @@ mod tests {
             Giver::Lock,
             Giver::Socket(Purpose::Http(":80".parse().unwrap())),
             Giver::Socket(Purpose::Control),
-            Giver::Switching {
-                name: "example.com".into(),
-                target: "5665".into(),
-            },
             Giver::All(1_000_000),
             Giver::Go,
             Giver::No("another one is faster".into()),
@@ -286,7 +272,6 @@ mod tests {
             "socket smtp :25",
             "all",
             "all -1",
-            "switching a",
         ] {
             assert_eq!(line.parse::<Giver>(), Err(NotUnderstood), "{line}");
         }

@@ -9,7 +9,6 @@
 //! taker  give                            the giver stops reading announcements; the system keeps those that come
 //! giver  lock                            with a descriptor: whoever has it may write the state
 //! giver  socket http :80 0.0.0.0:80      with a descriptor: what it is for, the entry of `listen`, its address
-//! giver  switching example.com 5665      where requests for a name go until its new target answers
 //! giver  all 1234                        that was all; so many names are in the state
 //! taker  ready                           it accepts connections as well, and knows all names
 //! giver  go                              it will not write the state again

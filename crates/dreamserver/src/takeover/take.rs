@@ -35,8 +35,6 @@ pub struct Given {
     pub entries: Vec<ListenAddress>,
     /// Where announcements come in.
     pub control: Inherited,
-    /// Names that are routed elsewhere than the state says, and where.
-    pub switching: Vec<(String, String)>,
     /// So many names are in the state.
     pub names: usize,
 }
@@ -83,13 +81,11 @@ impl Taking {
             http: Inherited::default(),
             entries: Vec::new(),
             control: Inherited::default(),
-            switching: Vec::new(),
             names: 0,
         };
         loop {
             match self.channel.hear(PATIENCE).await? {
                 Giver::Socket(purpose) => given.add(purpose, self.channel.descriptor()?)?,
-                Giver::Switching { name, target } => given.switching.push((name, target)),
                 Giver::All(names) => {
                     given.names = names;
                     return Ok(given);

@@ -318,7 +318,7 @@ impl Taker {
         loop {
             let mut answer = String::new();
             let end = self.0.read_line(&mut answer).unwrap() == 0;
-            let more = ["lock", "socket", "switching"];
+            let more = ["lock", "socket"];
             if end || !more.iter().any(|start| answer.starts_with(start)) {
                 return answer;
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{Model, Table, removed, set, table};
 use crate::state::simulated::{Faults, Simulated};
-use crate::state::{Entry, OpenError, Process, Reason, Recovered, Store};
+use crate::state::{Entry, OpenError, Process, Reason, Recovered, Store, Target};
 
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -91,6 +91,10 @@ fn rich(name: &str) -> (String, Option<Entry>) {
     let entry = Entry {
         port: 5665,
         host: Some([192, 0, 2, 1].into()),
+        from: Some(Box::new(Target {
+            host: None,
+            port: 5664,
+        })),
         owner: Some(1000),
         check: Some("/is it well?".into()),
         until: Some(1_763_757_600),
