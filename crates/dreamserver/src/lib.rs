@@ -2,8 +2,8 @@
 //!
 //! A request walks one straight hallway through these rooms, and its response walks back:
 //! `listener → protocol → serve → router → middleware → handler → upstream`.
-//! The back office (`cli`, `config`, `control`, `pid_file`, `server`, `state`, `systemd`, `takeover`) builds what the hallway
-//! uses. The shelf (all
+//! The back office (`cli`, `config`, `control`, `detach`, `pid_file`, `server`, `state`, `systemd`, `takeover`) builds what the
+//! hallway uses. The shelf (all
 //! the others) is used by every room. A room imports rooms to its right and the shelf only.
 
 #[cfg(windows)]
@@ -13,6 +13,7 @@ pub mod address;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod detach;
 pub mod digits;
 pub mod error;
 pub mod exchange;

@@ -36,9 +36,7 @@ impl fmt::Display for UnfitSocket {
 /// The first of them that can neither be listened on nor be read from.
 pub fn sockets() -> Result<Inherited, UnfitSocket> {
     let mut inherited = Inherited::default();
-    // The variables are also seen by whatever a service starts; the number tells for whom they are.
-    let ours = env::var(FOR).is_ok_and(|pid| pid.parse() == Ok(std::process::id()));
-    if !ours {
+    if !has_passed_sockets() {
         return Ok(inherited);
     }
     let names = env::var(NAMES).unwrap_or_default();
@@ -54,6 +52,12 @@ pub fn sockets() -> Result<Inherited, UnfitSocket> {
         })?;
     }
     Ok(inherited)
+}
+
+/// Are there sockets for this process? The variables are also seen by whatever a service starts; the number tells for whom
+/// they are.
+pub fn has_passed_sockets() -> bool {
+    env::var(FOR).is_ok_and(|pid| pid.parse() == Ok(std::process::id()))
 }
 
 /// The descriptor, if it is a socket at all.

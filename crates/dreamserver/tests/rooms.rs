@@ -18,8 +18,8 @@ const HALLWAY: [&str; 7] = [
     "upstream",
 ];
 
-const BACK_OFFICE: [&str; 8] = [
-    "cli", "config", "control", "pid_file", "server", "state", "systemd", "takeover",
+const BACK_OFFICE: [&str; 9] = [
+    "cli", "config", "control", "detach", "pid_file", "server", "state", "systemd", "takeover",
 ];
 
 const SHELF: [&str; 16] = [

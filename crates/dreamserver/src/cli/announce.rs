@@ -43,15 +43,14 @@ impl Speaker {
 
     pub(super) fn status(&self, as_json: bool) -> ExitCode {
         self.show("status", |_, body| match as_json {
-            true => {
-                let pairs = body.lines().filter_map(|line| line.split_once('='));
-                let status: Map<String, Value> = pairs
-                    .map(|(key, value)| (key.to_owned(), value_of(value)))
-                    .collect();
-                format!("{}\n", Value::Object(status))
-            }
+            true => format!("{}\n", Value::Object(pairs(body))),
             false => format!("{}\n", body.replace('=', ": ")),
         })
+    }
+
+    /// How the server is; without one, says so and gives the exit code for that.
+    pub(super) fn ask_status(&self) -> Result<Map<String, Value>, ExitCode> {
+        self.send("status").map(|(_, body)| pairs(&body))
     }
 
     pub(super) fn list(&self, as_json: bool) -> ExitCode {
@@ -116,6 +115,14 @@ fn ask(address: ListenAddress, command: &Command) -> Result<Reply, Error> {
         }
     }
     Err(failure.unwrap_or(Error::NobodyThere(([127, 0, 0, 1], address.port()).into())))
+}
+
+/// Lines of names and values as JSON.
+fn pairs(body: &str) -> Map<String, Value> {
+    let pairs = body.lines().filter_map(|line| line.split_once('='));
+    pairs
+        .map(|(key, value)| (key.to_owned(), value_of(value)))
+        .collect()
 }
 
 /// A line of a page as JSON.

@@ -1,6 +1,9 @@
 //! The arguments, and the help that teaches them.
 
+use super::Mode;
 use crate::address::{EndpointAddress, ListenAddress};
+use crate::log;
+use crate::options::parse_size;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use std::fmt;
@@ -15,6 +18,9 @@ use std::str::FromStr;
 pub(super) struct Arguments {
     #[command(flatten)]
     pub(super) shared: Shared,
+    /// This process is the one that stays: see `crate::detach`.
+    #[arg(long, hide = true)]
+    pub(super) detached: bool,
     #[command(subcommand)]
     pub(super) command: Option<Command>,
 }
@@ -54,6 +60,11 @@ impl ControlAddress {
         ControlAddress(Some(ListenAddress::Loopback(dream_control::PORT)))
     }
 
+    /// Is it where every sender looks?
+    pub fn is_usual(&self) -> bool {
+        *self == ControlAddress::usual()
+    }
+
     /// The address; none for `off`.
     pub fn address(&self) -> Option<ListenAddress> {
         self.0
@@ -89,6 +100,52 @@ impl fmt::Display for ControlAddress {
             None => f.write_str("off"),
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CoreArguments {
+    /// For development, which is usual: stays in the foreground and logs to the terminal
+    #[arg(long, conflicts_with = "release")]
+    dev: bool,
+    /// For good: returns once the server serves, which stays in the background and logs to logs/core.log here
+    #[arg(long)]
+    release: bool,
+    /// With --release: stays in the foreground and logs to the terminal or the journal, as services of systemd do
+    #[arg(long)]
+    pub(super) foreground: bool,
+    /// With --release: all files of the log together have at most this size, such as 50MB; the oldest lines go first
+    #[arg(long, value_name = "SIZE", value_parser = log_size, default_value = "200 MB")]
+    pub(super) log_size: u64,
+}
+
+impl CoreArguments {
+    /// The mode, if somebody chose one.
+    pub(super) fn mode(&self) -> Option<Mode> {
+        match (self.dev, self.release) {
+            (_, true) => Some(Mode::Release),
+            (true, false) => Some(Mode::Dev),
+            (false, false) => None,
+        }
+    }
+}
+
+fn log_size(text: &str) -> Result<u64, String> {
+    let least = log::Options::MIN_SIZE;
+    match parse_size(text) {
+        Some(size) if size >= least => Ok(size),
+        Some(_) => Err("2 MiB is the least that holds a few of the longest lines".into()),
+        None => Err("that is not a size such as 50MB".into()),
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LogsArguments {
+    /// Go on with what is written from now on, until Ctrl-C
+    #[arg(long, short)]
+    pub(super) follow: bool,
+    /// So many lines of what was written before
+    #[arg(long, short = 'n', value_name = "NUMBER", default_value_t = 20)]
+    pub(super) lines: usize,
 }
 
 #[derive(Debug, Args)]
@@ -151,9 +208,9 @@ pub(super) enum Command {
     },
     /// Serve the names that programs on this machine announce, on port 80
     #[command(
-        after_help = "A program announces itself with one UDP datagram to 127.0.0.1:40608, such as `add example.com 5665`:\n  echo -n 'add example.com 5665' > /dev/udp/127.0.0.1/40608\n  dreamserver add example.com 5665"
+        after_help = "A program announces itself with one UDP datagram to 127.0.0.1:40608, such as `add example.com 5665`:\n  echo -n 'add example.com 5665' > /dev/udp/127.0.0.1/40608\n  dreamserver add example.com 5665\n\nIn the background, until `dreamserver stop`:\n  dreamserver core --release"
     )]
-    Core,
+    Core(CoreArguments),
     /// Announce a name: requests for it go to a port of this machine
     #[command(
         after_help = "Examples:\n  dreamserver add example.com 5665\n  dreamserver add shop.localhost 3000 --pid $$"
@@ -176,6 +233,11 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show what the running server has written to its log
+    #[command(
+        after_help = "Examples:\n  dreamserver logs -f\n  dreamserver logs -n 1000 | grep status=5"
+    )]
+    Logs(LogsArguments),
     /// End the running server, once it has served what it has
     Stop,
     /// Tell everything that is wrong with the configuration file; exits with 2 if something is

@@ -2,13 +2,14 @@
 
 mod announce;
 mod args;
+mod logs;
 mod plan;
 mod routes;
 
 pub use args::ControlAddress;
-pub use plan::{Base, Overrides, Plan};
+pub use plan::{Base, LogFile, Mode, Overrides, Plan};
 
-use crate::{config, pid_file};
+use crate::{config, detach, pid_file, systemd};
 use announce::Speaker;
 use args::{Arguments, Command};
 use clap::{CommandFactory, Parser};
@@ -26,14 +27,23 @@ pub fn main() -> ExitCode {
         .command
         .unwrap_or(Command::Run { take_over: false })
     {
-        Command::Run { take_over } => run(shared, take_over),
-        Command::Files { folder } => serve_without_file(Base::Files(folder), shared),
-        Command::Proxy { to } => serve_without_file(Base::Proxy(to), shared),
-        Command::Core => serve_without_file(Base::Core, shared),
+        Command::Run { take_over } => {
+            let chosen = Chosen {
+                take_over,
+                ..Chosen::default()
+            };
+            serve(Base::of_file(shared.config.as_deref()), chosen, shared)
+        }
+        Command::Files { folder } => {
+            serve_without_file(Base::Files(folder), Chosen::default(), shared)
+        }
+        Command::Proxy { to } => serve_without_file(Base::Proxy(to), Chosen::default(), shared),
+        Command::Core(core) => serve_core(&core, arguments.detached, shared),
         Command::Add(arguments) => speaker.add(&arguments),
         Command::Remove { domain } => speaker.remove(&domain),
         Command::List { json } => speaker.list(json),
         Command::Status { json } => speaker.status(json),
+        Command::Logs(arguments) => logs::show(&speaker, &arguments),
         Command::Stop => speaker.stop(),
         Command::Check => check(shared),
         Command::Routes => list_routes(shared),
@@ -49,26 +59,56 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(shared: args::Shared, take_over: bool) -> ExitCode {
-    match plan(Base::of_file(shared.config.as_deref()), shared) {
-        Ok(mut plan) => {
-            plan.overrides.take_over = take_over;
-            crate::server::run(plan)
-        }
-        Err(code) => code,
+/// How a server is to run, as far as somebody has chosen it.
+#[derive(Default)]
+struct Chosen {
+    take_over: bool,
+    mode: Option<Mode>,
+    log: Option<LogFile>,
+}
+
+/// A server in release mode is started by a process that waits until it serves, unless it stays in the foreground.
+fn serve_core(core: &args::CoreArguments, detached: bool, shared: args::Shared) -> ExitCode {
+    let detaches = core.mode() == Some(Mode::Release) && !core.foreground;
+    if detaches && !detached {
+        return detach();
+    }
+    if detaches && let Err(error) = detach::leave_session() {
+        return fail(&format!("it cannot leave the terminal: {error}"));
+    }
+    let chosen = Chosen {
+        take_over: true,
+        mode: core.mode(),
+        log: detaches.then(|| LogFile::here(core.log_size)),
+    };
+    serve_without_file(Base::Core, chosen, shared)
+}
+
+fn detach() -> ExitCode {
+    if systemd::has_passed_sockets() {
+        let _ = fail(
+            "sockets that systemd passes stay with this process: use --foreground with --release",
+        );
+        return ExitCode::from(USAGE);
+    }
+    match detach::start() {
+        Ok(code) => code,
+        Err(error) => fail(&format!(
+            "the server cannot be started in the background: {error}"
+        )),
     }
 }
 
-fn serve(base: Base, shared: args::Shared) -> ExitCode {
-    match plan(base, shared) {
+fn serve(base: Base, chosen: Chosen, shared: args::Shared) -> ExitCode {
+    match plan(base, chosen, shared) {
         Ok(plan) => crate::server::run(plan),
         Err(code) => code,
     }
 }
 
-fn serve_without_file(base: Base, shared: args::Shared) -> ExitCode {
+fn serve_without_file(base: Base, chosen: Chosen, shared: args::Shared) -> ExitCode {
     match shared.config {
-        None => serve(base, shared),
+        None => serve(base, chosen, shared),
         Some(_) => {
             let _ = fail(
                 "this command takes no configuration file: leave out --config, or write the route there",
@@ -79,7 +119,11 @@ fn serve_without_file(base: Base, shared: args::Shared) -> ExitCode {
 }
 
 fn check(shared: args::Shared) -> ExitCode {
-    let plan = match plan(Base::of_file(shared.config.as_deref()), shared) {
+    let plan = match plan(
+        Base::of_file(shared.config.as_deref()),
+        Chosen::default(),
+        shared,
+    ) {
         Ok(plan) => plan,
         Err(code) => return code,
     };
@@ -96,7 +140,11 @@ fn check(shared: args::Shared) -> ExitCode {
 }
 
 fn list_routes(shared: args::Shared) -> ExitCode {
-    match plan(Base::of_file(shared.config.as_deref()), shared) {
+    match plan(
+        Base::of_file(shared.config.as_deref()),
+        Chosen::default(),
+        shared,
+    ) {
         Ok(plan) => print(routes::list(&plan.config).as_bytes()),
         Err(code) => code,
     }
@@ -131,13 +179,15 @@ fn start_command(config: Option<PathBuf>) -> String {
     }
 }
 
-fn plan(base: Base, shared: args::Shared) -> Result<Plan, ExitCode> {
+fn plan(base: Base, chosen: Chosen, shared: args::Shared) -> Result<Plan, ExitCode> {
     let overrides = Overrides {
         listen: shared.listen,
-        passed: Vec::new(),
+        instead: Vec::new(),
         control: shared.control,
         state: shared.state,
-        take_over: false,
+        take_over: chosen.take_over,
+        mode: chosen.mode,
+        log: chosen.log,
     };
     Plan::new(base, overrides, shared.pid_file).map_err(|errors| {
         report(&errors);

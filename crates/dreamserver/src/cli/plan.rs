@@ -2,9 +2,10 @@
 
 use super::ControlAddress;
 use crate::address::{EndpointAddress, ListenAddress};
-use crate::config::{self, Config, Errors};
+use crate::config::{self, AccessLog, Config, Errors};
 use crate::pid_file;
 use crate::takeover::Serves;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// What the arguments ask for. Can be made again from the same arguments, which is a reload.
@@ -40,14 +41,60 @@ pub enum Base {
 pub struct Overrides {
     /// Where to listen; empty if the file decides.
     pub listen: Vec<ListenAddress>,
-    /// Where sockets listen already that were passed to this process; they count if nobody chose where to listen.
-    pub passed: Vec<ListenAddress>,
+    /// Where to listen if nobody chose: where sockets do that were passed to this process, or where it needs no rights.
+    pub instead: Vec<ListenAddress>,
     /// Where announcements come in, unless the file wants none.
     pub control: ControlAddress,
     /// Where what was announced is kept, if not in the usual place.
     pub state: Option<PathBuf>,
     /// Does it take the place of a running server? The core server always does.
     pub take_over: bool,
+    /// How it runs; none if nobody chose.
+    pub mode: Option<Mode>,
+    /// Where all is written down, once it has let go of the terminal; none for a server that stays in the foreground.
+    pub log: Option<LogFile>,
+}
+
+/// How a server runs. The mode decides what somebody who chose nothing gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// For development: in the foreground, and trusting.
+    Dev,
+    /// For good: in the background, if nobody says otherwise.
+    Release,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Mode::Dev => "dev",
+            Mode::Release => "release",
+        })
+    }
+}
+
+/// The log of a server in the background.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFile {
+    /// The absolute path.
+    pub path: PathBuf,
+    /// Bytes of all its files together.
+    pub max_size: u64,
+}
+
+impl LogFile {
+    /// Where a server in the background logs, below the folder that it was started in.
+    pub const NAME: &str = "logs/core.log";
+
+    /// That in this folder.
+    pub fn here(max_size: u64) -> LogFile {
+        let path = Path::new(LogFile::NAME);
+        LogFile {
+            // Without a folder to be in, the relative path leads nowhere either.
+            path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+            max_size,
+        }
+    }
 }
 
 impl Base {
@@ -104,9 +151,11 @@ impl Plan {
             .filter(|_| self.config.control.enabled)
     }
 
-    /// Do announced names belong to users? Not unless the file says so: this is the one place that decides it.
+    /// Do announced names belong to users? In release mode, unless the file says otherwise: this is the one place that decides
+    /// it. Only Linux tells whose a port is.
     pub fn owners(&self) -> bool {
-        self.config.control.owners.unwrap_or(false)
+        let usual = self.mode() == Mode::Release && cfg!(target_os = "linux");
+        self.config.control.owners.unwrap_or(usual)
     }
 
     /// What this server is there for.
@@ -122,9 +171,19 @@ impl Plan {
         self.base == Base::Core || self.overrides.take_over
     }
 
-    /// Listens where sockets do already, if nobody chose where to listen.
-    pub fn pass(&mut self, listeners: Vec<ListenAddress>) {
-        self.overrides.passed = listeners;
+    /// How it runs, and with that what holds where nobody chose.
+    pub fn mode(&self) -> Mode {
+        self.overrides.mode.unwrap_or(Mode::Dev)
+    }
+
+    /// Does it let go of the terminal once it serves?
+    pub fn detaches(&self) -> bool {
+        self.overrides.log.is_some()
+    }
+
+    /// Listens there, if nobody chose where to listen.
+    pub fn listen_instead(&mut self, listeners: Vec<ListenAddress>) {
+        self.overrides.instead = listeners;
         self.overrides.apply(&mut self.config);
     }
 
@@ -148,8 +207,12 @@ impl Overrides {
         if !self.listen.is_empty() {
             config.listen = self.listen.clone();
             config.chose_listen = true;
-        } else if !self.passed.is_empty() && !config.chose_listen {
-            config.listen = self.passed.clone();
+        } else if !self.instead.is_empty() && !config.chose_listen {
+            config.listen = self.instead.clone();
+        }
+        if let Some(log) = &self.log {
+            config.log.access = AccessLog::File(log.path.clone());
+            config.log.max_size = log.max_size;
         }
     }
 }

@@ -61,7 +61,7 @@ options! {
         pub enabled: bool as Flag = true,
         /// Whether a name belongs to the user whose program listens on its port (Linux): then it moves only to ports of that
         /// user or of root, and only these two and the user of this server may remove it or end the server. Off by default,
-        /// because where one person works it protects nobody.
+        /// because where one person works it protects nobody; `dreamserver core --release` has it on.
         pub owners: Option<Located<bool>> as Flag = none,
         /// Whether a name may reach another machine: `add example.com 80 host=10.0.0.5`. Off by default, because then any
         /// program here can have the server connect to your network.

@@ -5,6 +5,8 @@ use super::lease::Leases;
 use super::owners::Owners;
 use super::table::{Change, Entries, Table};
 use super::{Ending, Options, StartError, host, name};
+use crate::cli::Mode;
+use crate::log;
 use crate::sockets::Sender;
 use crate::state::{Entry, Folder, Process, Store};
 use crate::takeover::{Holdings, Serves};
@@ -43,6 +45,8 @@ pub(super) struct Control {
     /// Held by whoever writes the list for people.
     pub(super) mirroring: Mutex<()>,
     pub(super) holdings: Holdings,
+    pub(super) mode: Mode,
+    pub(super) log: Arc<std::sync::Mutex<log::Place>>,
     hosts: bool,
     pub(super) serves: Serves,
     pub(super) endings: mpsc::UnboundedSender<Ending>,
@@ -108,6 +112,8 @@ impl Control {
             folder,
             mirroring: Mutex::new(()),
             holdings: options.holdings,
+            mode: options.mode,
+            log: options.log,
             hosts: options.hosts,
             serves: options.serves,
             endings: options.endings,

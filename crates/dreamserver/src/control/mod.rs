@@ -26,6 +26,8 @@ mod process;
 mod switch;
 mod table;
 
+use crate::cli::Mode;
+use crate::log;
 use crate::server::Publisher;
 use crate::state::{self, Folder};
 use crate::takeover::{Holdings, Serves};
@@ -37,6 +39,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use tokio::sync::mpsc;
 
@@ -56,6 +59,10 @@ pub struct Options {
     pub holdings: Holdings,
     /// Do names belong to users?
     pub owners: bool,
+    /// How this server runs.
+    pub mode: Mode,
+    /// Where its log is found.
+    pub log: Arc<Mutex<log::Place>>,
     /// May names reach other machines?
     pub hosts: bool,
     /// What the server is there for.

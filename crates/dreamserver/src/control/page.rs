@@ -6,6 +6,7 @@ use crate::state::Entry;
 use dream_control::{Domain, Reply};
 use std::fmt::Write;
 use std::ops::Bound;
+use std::sync::PoisonError;
 use std::time::SystemTime;
 
 /// Bytes of a page of the list: fits into a datagram on loopback, and is a moment's work.
@@ -47,11 +48,13 @@ impl Control {
     }
 
     pub(super) fn status(&self) -> Reply {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         let body = format!(
-            "version={}\npid={}\nuptime={}\nnames={}\nreceived={}\nrefused={}\ndropped={}\n",
+            "version={}\npid={}\nuptime={}\nmode={}\nlog={log}\nnames={}\nreceived={}\nrefused={}\ndropped={}\n",
             env!("CARGO_PKG_VERSION"),
             std::process::id(),
             self.started.elapsed().as_secs(),
+            self.mode,
             self.table.borrow().entries().len(),
             self.counts.received.get(),
             self.counts.refused.get(),

@@ -1,11 +1,13 @@
 //! Server events, as `tracing` brings them, in the style of the access lines:
 //! `[INFO] DREAM_SERVER listening | address=0.0.0.0:8080 | time=…`
 //!
-//! They go to standard error at once: they are rare, and the last one before a crash is the one that matters.
+//! They go to standard error at once: they are rare, and the last one before a crash is the one that matters. A server that
+//! has no terminal writes them into its log instead, and panics too.
 
 use std::env;
 use std::fmt::{self, Debug, Write};
 use std::io::{self, IsTerminal};
+use std::panic;
 use std::time::SystemTime;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -17,26 +19,49 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::EventSink;
 use super::escape;
 use super::record::TimeText;
 
-/// Starts writing events from `level` up (`DREAMSERVER_LOG` wins over it) to standard error; libraries are heard from
-/// warnings up. The first call in a process counts.
+/// Where events go.
+#[derive(Clone, Debug)]
+pub enum Events {
+    /// To standard error.
+    Stderr,
+    /// Into the log, or nowhere if there is none. Panics are told there too.
+    Log(Option<EventSink>),
+}
+
+impl Events {
+    fn writer(&self) -> Box<dyn io::Write> {
+        match self {
+            Events::Stderr => Box::new(io::stderr()),
+            Events::Log(Some(sink)) => Box::new(sink.clone()),
+            Events::Log(None) => Box::new(io::sink()),
+        }
+    }
+}
+
+/// Starts writing events from `level` up (`DREAMSERVER_LOG` wins over it); libraries are heard from warnings up. The first
+/// call in a process counts.
 ///
 /// # Errors
 /// `DREAMSERVER_LOG` is not a level.
-pub fn init_events(level: LevelFilter) -> io::Result<()> {
+pub fn init_events(level: LevelFilter, events: Events) -> io::Result<()> {
     let level = match env::var(VARIABLE) {
         Ok(text) => parse_level(&text)?,
         Err(_) => level,
     };
-    let terminal = io::stderr().is_terminal();
+    let terminal = matches!(events, Events::Stderr) && io::stderr().is_terminal();
+    if matches!(events, Events::Log(_)) {
+        tell_panics();
+    }
     let style = Style {
         colours: terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
     };
     let layer = tracing_subscriber::fmt::layer()
         .event_format(style)
-        .with_writer(io::stderr);
+        .with_writer(move || events.writer());
     let filter = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_target("dreamserver", level);
@@ -44,6 +69,15 @@ pub fn init_events(level: LevelFilter) -> io::Result<()> {
     // A program that uses the library may have its own subscriber; that one stays.
     let _ = registry.try_init();
     Ok(())
+}
+
+/// Nobody may see standard error, where panics go otherwise; they still go there too.
+fn tell_panics() {
+    let usual = panic::take_hook();
+    panic::set_hook(Box::new(move |fault| {
+        tracing::error!(%fault, "a fault of the server itself");
+        usual(fault);
+    }));
 }
 
 fn parse_level(text: &str) -> io::Result<LevelFilter> {
@@ -169,6 +203,20 @@ mod tests {
         assert!(line.starts_with(start), "{line}");
         assert!(line.ends_with("Z\n"));
         assert_eq!(line.lines().count(), 1);
+    }
+
+    #[test]
+    fn a_panic_is_an_event() {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(|_| ()));
+        let line = lines_of(false, || {
+            tell_panics();
+            let _ = panic::catch_unwind(|| panic!("two\nlines"));
+        });
+        panic::set_hook(before);
+        let start = "[ERROR] DREAM_SERVER a fault of the server itself | fault=panicked at ";
+        assert!(line.starts_with(start), "{line}");
+        assert!(line.contains("two\\x0alines"), "{line}");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The file and those that it was rotated into.
@@ -50,8 +50,11 @@ impl LogFile {
             let text = "more lines at once than a log file may hold";
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
         }
-        let open = self.opened()?;
-        if open.regular && open.len + size > share {
+        // After a take-over two processes write for a while, and the other one may have rotated the file.
+        if self.is_full_with(size)? && self.was_rotated() {
+            self.reopen();
+        }
+        if self.is_full_with(size)? {
             self.rotate()?;
         }
         self.opened()?.append(lines)
@@ -63,6 +66,27 @@ impl LogFile {
             None => Open::create(&self.path)?,
         };
         Ok(self.open.insert(open))
+    }
+
+    /// Is there no room for so many bytes more?
+    fn is_full_with(&mut self, size: u64) -> io::Result<bool> {
+        let share = self.share();
+        let open = self.opened()?;
+        if open.regular {
+            // What another process wrote counts too.
+            open.len = open.file.metadata()?.len();
+        }
+        Ok(open.regular && open.len + size > share)
+    }
+
+    /// Does the name belong to another file than the open one?
+    fn was_rotated(&self) -> bool {
+        let there = fs::metadata(&self.path);
+        let open = self.open.as_ref().map(|open| open.file.metadata());
+        match (there, open) {
+            (Ok(there), Some(Ok(open))) => (there.dev(), there.ino()) != (open.dev(), open.ino()),
+            _ => false,
+        }
     }
 
     /// The bytes of one file.
@@ -180,6 +204,29 @@ mod tests {
         log.write(b"new\n").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new\n");
         assert_eq!(total(folder.path()), 804);
+    }
+
+    #[test]
+    fn two_processes_may_write_and_rotate() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("core.log");
+        let mut old = LogFile::open(&path, 1000).unwrap();
+        let mut new = LogFile::open(&path, 1000).unwrap();
+        for number in 0..60 {
+            let line = format!("line {number:04}\n");
+            // The old one writes less and less.
+            let log = if number % 7 == 0 { &mut old } else { &mut new };
+            log.write(line.as_bytes()).unwrap();
+            assert!(total(folder.path()) <= 1000);
+        }
+        let files = fs::read_dir(folder.path()).unwrap();
+        let text: String = files
+            .map(|file| fs::read_to_string(file.unwrap().path()).unwrap())
+            .collect();
+        let mut lines: Vec<&str> = text.lines().collect();
+        lines.sort_unstable();
+        lines.dedup();
+        assert_eq!(lines.len(), 60, "none is lost");
     }
 
     #[test]

@@ -44,6 +44,8 @@ struct Signals {
 #[derive(Debug)]
 enum Message {
     Lines(Lines),
+    /// An event of the server, which stands between the lines.
+    Event(Vec<u8>),
     /// Look at the signals.
     Wake,
 }
@@ -70,7 +72,12 @@ impl Writer {
                 let text = format!("max_size is below {} bytes", Options::MIN_SIZE);
                 Err(io::Error::new(io::ErrorKind::InvalidInput, text))
             }
-            Target::File(path) => Writer::over(LogFile::open(path, options.max_size)?, options),
+            Target::File(path) => {
+                let file = LogFile::open(path, options.max_size).map_err(|error| {
+                    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+                });
+                Writer::over(file?, options)
+            }
         }
     }
 
@@ -103,6 +110,14 @@ impl Writer {
         Sink(self.0.as_ref().map(Core::new))
     }
 
+    /// The way into this log for events of the server; none if it is off.
+    pub fn events(&self) -> Option<EventSink> {
+        self.0.as_ref().map(|running| EventSink {
+            queue: running.queue.clone(),
+            signals: running.signals.clone(),
+        })
+    }
+
     /// Opens the file anew, after someone moved it away.
     pub fn reopen(&self) {
         if let Some(running) = &self.0 {
@@ -130,6 +145,28 @@ impl Drop for Running {
         self.signals.closing.store(true, Ordering::Release);
         self.wake();
         let _ = self.ended.recv_timeout(FINISH);
+    }
+}
+
+/// Where events of the server go that stand between the access lines. As with those, nobody waits for the disk: what the
+/// queue does not take is dropped and counted.
+#[derive(Clone, Debug)]
+pub struct EventSink {
+    queue: SyncSender<Message>,
+    signals: Arc<Signals>,
+}
+
+/// What is written at once is one event.
+impl Write for EventSink {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        if let Err(TrySendError::Full(_)) = self.queue.try_send(Message::Event(event.to_vec())) {
+            self.signals.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -309,14 +346,18 @@ impl<O: Output> Desk<O> {
         if self.signals.reopen.swap(false, Ordering::AcqRel) {
             self.output.reopen();
         }
-        if let Message::Lines(lines) = message {
-            self.write(&lines);
-            give_back(lines);
+        match message {
+            Message::Lines(lines) => {
+                self.write(&lines.bytes, lines.count);
+                give_back(lines);
+            }
+            Message::Event(event) => self.write(&event, 1),
+            Message::Wake => {}
         }
     }
 
-    fn write(&mut self, lines: &Lines) {
-        match self.output.write(&lines.bytes) {
+    fn write(&mut self, lines: &[u8], count: u64) {
+        match self.output.write(lines) {
             Ok(()) => {
                 if mem::take(&mut self.failing) {
                     tracing::info!("the access log can be written again");
@@ -324,9 +365,7 @@ impl<O: Output> Desk<O> {
                 self.report_dropped();
             }
             Err(error) => {
-                self.signals
-                    .dropped
-                    .fetch_add(lines.count, Ordering::Relaxed);
+                self.signals.dropped.fetch_add(count, Ordering::Relaxed);
                 if !mem::replace(&mut self.failing, true) {
                     tracing::error!(%error, "the access log cannot be written, lines are dropped and counted");
                 }
@@ -531,6 +570,34 @@ mod tests {
             text.contains("[WARN] DREAM_SERVER DROPPED | lines=4 | time="),
             "{text}"
         );
+    }
+
+    #[test]
+    fn events_stand_between_the_lines_and_count_for_the_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("core.log");
+        let mut options = to_file(path.clone());
+        options.max_size = Options::MIN_SIZE;
+        let writer = Writer::start(&options).unwrap();
+        let sink = writer.sink();
+        sink.write(&record(b"/before"));
+        sink.flush();
+        let mut events = writer.events().unwrap();
+        let event = format!("[INFO] {}\n", "x".repeat(1000));
+        // More than one file holds, and fewer than the queue does.
+        for _ in 0..QUEUE - 20 {
+            events.write_all(event.as_bytes()).unwrap();
+        }
+        sink.write(&record(b"/after"));
+        drop(sink);
+        writer.finish();
+        let old = fs::read_to_string(folder.path().join("core.log.1")).unwrap();
+        assert!(old.contains("path=/before") && old.ends_with("x\n"));
+        let new = fs::read_to_string(&path).unwrap();
+        assert!(new.starts_with("[INFO] x") && new.contains("path=/after"));
+        assert!(old.len() as u64 <= Options::MIN_SIZE / 10);
+        // Nobody reads the queue any more, and nobody is harmed.
+        events.write_all(b"too late\n").unwrap();
     }
 
     #[test]

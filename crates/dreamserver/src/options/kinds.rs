@@ -384,7 +384,7 @@ fn integer(item: &Item<'_>) -> Option<u64> {
 }
 
 /// Bytes from `16 KiB`: a whole number and a unit of 1000 (kB) or 1024 (KiB).
-fn parse_size(text: &str) -> Option<u64> {
+pub fn parse_size(text: &str) -> Option<u64> {
     let (number, unit) = split_number(text.trim())?;
     let factor = match unit {
         "" | "B" => 1,

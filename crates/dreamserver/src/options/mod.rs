@@ -10,7 +10,7 @@ mod suggest;
 
 pub use kinds::{
     Choice, Choices, Count, Endpoint, Flag, Listen, Map, Network, OneOrMany, Short, Shorthand,
-    Size, Table, Text, Time,
+    Size, Table, Text, Time, parse_size,
 };
 pub use problems::{Problem, Problems};
 

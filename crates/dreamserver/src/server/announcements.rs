@@ -4,8 +4,10 @@ use super::{Desk, Publisher};
 use crate::address::ListenAddress;
 use crate::cli::Plan;
 use crate::control::{Ending, Options, Running, StartError};
+use crate::log;
 use crate::takeover::Holdings;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
 
 /// Starts the control plane. What was announced before is routed when this returns.
@@ -17,6 +19,7 @@ pub(super) fn start(
     desk: Desk,
     publisher: Publisher,
     holdings: &Holdings,
+    log: &Arc<Mutex<log::Place>>,
     endings: mpsc::UnboundedSender<Ending>,
 ) -> Result<Running, StartError> {
     let options = Options {
@@ -25,6 +28,8 @@ pub(super) fn start(
         publisher,
         holdings: holdings.clone(),
         owners: plan.owners(),
+        mode: plan.mode(),
+        log: log.clone(),
         hosts: plan.config.control.hosts,
         serves: plan.serves(),
         endings,
@@ -37,6 +42,15 @@ pub(super) fn addresses(address: ListenAddress) -> Vec<SocketAddr> {
     let mut addresses = address.sockets();
     addresses.reverse();
     addresses
+}
+
+/// What ends this server.
+pub(super) fn stop_command(plan: &Plan, running: Option<&Running>) -> String {
+    match running.and_then(|running| running.addresses.first()) {
+        Some(_) if plan.overrides.control.is_usual() => "dreamserver stop".to_owned(),
+        Some(address) => format!("dreamserver stop --control {address}"),
+        None => format!("kill {}", std::process::id()),
+    }
 }
 
 /// What is said at the start.

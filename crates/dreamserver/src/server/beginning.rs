@@ -85,7 +85,7 @@ impl Beginning {
                 tracing::warn!("this server goes on without announcements: {error}");
             }
         }
-        plan.pass(open::passed(&beginning.inherited));
+        plan.listen_instead(open::passed(&beginning.inherited));
         Ok(beginning)
     }
 
@@ -101,7 +101,7 @@ impl Beginning {
         };
         let (ports, before) = match given {
             Some(mut given) => {
-                plan.pass(given.entries);
+                plan.listen_instead(given.entries);
                 self.inherited.add_all(given.http);
                 let ports = Ports::open(&addresses, &mut given.control);
                 given.control.close_rest();

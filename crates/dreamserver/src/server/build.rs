@@ -70,6 +70,11 @@ pub(super) fn level(config: &Config) -> LevelFilter {
     }
 }
 
+/// Where the log is found.
+pub(super) fn log_place(config: &Config) -> log::Place {
+    log::Place::of(&log(config).target)
+}
+
 /// Where access lines go.
 pub(super) fn log(config: &Config) -> log::Options {
     log::Options {

@@ -18,6 +18,7 @@ use crate::address::ListenAddress;
 use crate::cli::Plan;
 use crate::config::Errors;
 use crate::control::{self, Ending};
+use crate::detach;
 use crate::listener::{Gate, Inherited};
 use crate::log;
 use crate::pid_file::PidFile;
@@ -30,7 +31,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -51,6 +52,17 @@ pub fn run(plan: Plan) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Opens the log, and begins to write down the events of the server: there too, if it lets go of its terminal.
+fn open_log(plan: &Plan) -> io::Result<log::Writer> {
+    let log = log::Writer::start(&build::log(&plan.config))?;
+    let events = match plan.detaches() {
+        true => log::Events::Log(log.events()),
+        false => log::Events::Stderr,
+    };
+    log::init_events(build::level(&plan.config), events)?;
+    Ok(log)
 }
 
 /// Why the server cannot start.
@@ -98,6 +110,8 @@ struct Server {
     core_count: usize,
     listeners: Vec<Listening>,
     log: log::Writer,
+    /// Where that is found, as those are told who ask.
+    log_place: Arc<Mutex<log::Place>>,
     /// Old snapshots that a core may still use: they are freed here and not on a core.
     retired: Vec<Arc<Snapshot>>,
     current: Arc<Snapshot>,
@@ -151,7 +165,7 @@ enum Event {
 
 impl Server {
     fn start(mut plan: Plan, inherited: Inherited) -> Result<Server, StartError> {
-        log::init_events(build::level(&plan.config)).map_err(StartError::Log)?;
+        let log = open_log(&plan).map_err(StartError::Log)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -162,7 +176,7 @@ impl Server {
         let mut beginning = Beginning::find(&mut plan, &runtime, inherited)?;
         let taking = beginning.taking.take();
         let runtime = Rc::new(runtime);
-        let started = Server::start_from(plan, beginning, runtime.clone(), registry, snapshot);
+        let started = Server::start_from(plan, beginning, runtime.clone(), registry, snapshot, log);
         match taking {
             None => started.inspect(Server::hear),
             Some(taking) => take_over(taking, started, &runtime),
@@ -171,11 +185,12 @@ impl Server {
 
     /// Serves, but for announcements: those wait until [`Server::hear`].
     fn start_from(
-        plan: Plan,
+        mut plan: Plan,
         beginning: Beginning,
         runtime: Rc<Runtime>,
         registry: Registry,
         snapshot: Snapshot,
+        log: log::Writer,
     ) -> Result<Server, StartError> {
         let Beginning {
             mut inherited,
@@ -185,9 +200,8 @@ impl Server {
         let count = core::count();
         let most_connections = nofile::most_connections(count);
         let current = Arc::new(snapshot);
-        let log = log::Writer::start(&build::log(&plan.config)).map_err(StartError::Log)?;
         let opened =
-            open::open_planned(&plan, count, &mut inherited).map_err(StartError::Listen)?;
+            open::open_planned(&mut plan, count, &mut inherited).map_err(StartError::Listen)?;
         inherited.close_rest();
         let most = plan.config.limits.connections.unwrap_or(most_connections);
         let gate = Gate::new(most, plan.config.limits.connections_per_address);
@@ -201,8 +215,9 @@ impl Server {
         holdings.add(opened.holdings);
         let (sender, endings) = mpsc::unbounded_channel();
         // Names are routed before the first request comes.
+        let log_place = Arc::new(Mutex::new(build::log_place(&plan.config)));
         let control = desk
-            .map(|desk| announcements::start(&plan, desk, publisher, &holdings, sender))
+            .map(|desk| announcements::start(&plan, desk, publisher, &holdings, &log_place, sender))
             .transpose()
             .map_err(StartError::Control)?;
         cores.listen(opened.by_core);
@@ -215,6 +230,7 @@ impl Server {
             core_count: count,
             listeners: opened.listeners,
             log,
+            log_place,
             retired: Vec::new(),
             current,
             most_connections,
@@ -233,10 +249,27 @@ impl Server {
         }
     }
 
-    /// Says what is served.
+    /// Says that this serves, what, and where: to whoever started it, and to the service manager.
     fn greet(&mut self) {
-        let banner = open::banner(&self.plan, &self.listeners);
-        eprint!("{banner}{}", announcements::banner(self.control.as_ref()));
+        let announcements = announcements::banner(self.control.as_ref());
+        match &self.plan.overrides.log {
+            Some(log) => {
+                let farewell = format!(
+                    "{} (process {}); logs in {}; stop it with `{}`\n{announcements}",
+                    open::summary(&self.plan, &self.listeners),
+                    std::process::id(),
+                    log.path.display(),
+                    announcements::stop_command(&self.plan, self.control.as_ref()),
+                );
+                if let Err(error) = detach::let_go(&farewell) {
+                    tracing::warn!(%error, "whoever started this has not heard that it serves");
+                }
+            }
+            None => eprint!(
+                "{}{announcements}",
+                open::banner(&self.plan, &self.listeners)
+            ),
+        }
         let connections = self.gate.most();
         tracing::info!(cores = self.core_count, connections, "started");
         self.pid_file = write_pid_file(&self.plan);
@@ -320,11 +353,12 @@ impl Server {
         drop(self.pid_file.take());
         if finished {
             self.cores.join();
-            self.log.finish();
             tracing::info!("stopped");
+            self.log.finish();
             ExitCode::SUCCESS
         } else {
             tracing::warn!("stopped at once");
+            self.log.finish();
             std::process::exit(1)
         }
     }
@@ -335,9 +369,14 @@ impl Server {
         match self.read_again() {
             Ok(()) => tracing::info!("the configuration was read again"),
             Err(error) => {
-                tracing::error!("the new configuration is refused, the old one stays");
-                // Several lines for a person, as `dreamserver check` shows them.
-                eprintln!("{error}");
+                const REFUSED: &str = "the new configuration is refused, the old one stays";
+                if self.plan.detaches() {
+                    tracing::error!(%error, "{REFUSED}");
+                } else {
+                    tracing::error!("{REFUSED}");
+                    // Several lines for a person, as `dreamserver check` shows them.
+                    eprintln!("{error}");
+                }
             }
         }
         self.retired.retain(|old| Arc::strong_count(old) > 1);
@@ -365,6 +404,10 @@ impl Server {
         if let Some(log) = log {
             self.cores.redirect_log(&log);
             std::mem::replace(&mut self.log, log).finish();
+            *self
+                .log_place
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = build::log_place(&config);
         }
         if config.control != self.plan.config.control {
             tracing::warn!("what is new in `control` holds from the next start on");

@@ -87,7 +87,7 @@ const UNPRIVILEGED: ListenAddress = ListenAddress::Any(8080);
 
 /// Opens what the plan wants; the core server makes do with another port if nobody has chosen one.
 pub(super) fn open_planned(
-    plan: &Plan,
+    plan: &mut Plan,
     cores: usize,
     inherited: &mut Inherited,
 ) -> Result<Opened, ListenError> {
@@ -95,7 +95,8 @@ pub(super) fn open_planned(
     let chosen = plan.base != Base::Core || plan.config.chose_listen;
     match opened {
         Err(error) if !chosen && error.error.kind() == io::ErrorKind::PermissionDenied => {
-            let opened = open(&[UNPRIVILEGED], cores, inherited)?;
+            plan.listen_instead(vec![UNPRIVILEGED]);
+            let opened = open(&plan.config.listen, cores, inherited)?;
             eprintln!(
                 "dreamserver: port 80 needs rights that this user does not have, so this is port {}\n{ALLOW}",
                 UNPRIVILEGED.port()
@@ -110,7 +111,8 @@ pub(super) fn open_planned(
 const ALLOW: &str = "\
 allow port 80 with one of these:
   sudo setcap cap_net_bind_service=+ep $(command -v dreamserver)
-  sudo sysctl net.ipv4.ip_unprivileged_port_start=80";
+  sudo sysctl net.ipv4.ip_unprivileged_port_start=80
+  sudo systemctl enable --now dreamserver-core.socket   (systemd opens the port; the unit is in dist/)";
 
 /// Where sockets listen already.
 pub(super) fn passed(inherited: &Inherited) -> Vec<ListenAddress> {

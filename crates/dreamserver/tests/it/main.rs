@@ -15,6 +15,7 @@ mod hostile_endpoint;
 mod http11probe;
 mod lifecycle;
 mod log;
+mod modes;
 mod owners;
 mod peers;
 mod proxy;
