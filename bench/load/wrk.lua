@@ -1,4 +1,4 @@
--- What wrk asks, and the figures that it gives. The word after `--` chooses: plain, pipelined, upload, routes.
+-- What wrk asks, and the figures that it gives. The word after `--` chooses: plain, pipelined, upload, routes, names.
 
 local DEPTH = 16 -- requests in one piece
 local UPLOAD = 10 * 1024 * 1024
@@ -34,8 +34,23 @@ function modes.routes()
   end
 end
 
+-- The names of lib/statefolder.py, of which there are as many as the word after says.
+function modes.names(arguments)
+  local kinds, next, names = {}, 0, tonumber(arguments[2])
+  math.randomseed(1)
+  for i = 1, 10 * KINDS do
+    local scattered = math.random(0, names - 1) * 0x9e3779b1 % 2^32
+    wrk.headers["Host"] = string.format("%04x%04x.example.com", math.floor(scattered / 65536), scattered % 65536)
+    kinds[i] = wrk.format("GET")
+  end
+  request = function()
+    next = next % #kinds + 1
+    return kinds[next]
+  end
+end
+
 function init(arguments)
-  modes[arguments[1]]()
+  modes[arguments[1]](arguments)
 end
 
 function done(summary, latency)
