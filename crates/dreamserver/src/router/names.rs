@@ -85,6 +85,26 @@ impl<T: Clone> Names<T> {
     }
 }
 
+/// Each name and wildcard comes once.
+impl<'a, T> FromIterator<(&'a str, T)> for Names<T> {
+    fn from_iter<I: IntoIterator<Item = (&'a str, T)>>(all: I) -> Names<T> {
+        let mut wildcards = Vec::new();
+        let exact = all
+            .into_iter()
+            .filter_map(|(name, value)| match name.strip_prefix(WILDCARD) {
+                Some(suffix) => {
+                    wildcards.push((suffix.as_bytes(), value));
+                    None
+                }
+                None => Some((name.as_bytes(), value)),
+            });
+        Names {
+            exact: Trie::build(exact),
+            wildcards: Trie::build(wildcards.into_iter()),
+        }
+    }
+}
+
 impl<T> Default for Names<T> {
     fn default() -> Names<T> {
         Names::new()
@@ -168,6 +188,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_built_at_once_can_be_changed() {
+        let list: Vec<String> = (0..10_000)
+            .map(|number| match number % 3 {
+                0 => format!("*.name-{number}"),
+                _ => format!("name-{number}"),
+            })
+            .collect();
+        let mut names: Names<usize> = (list.iter().map(String::as_str)).zip(0..).collect();
+        assert_eq!(names.len(), list.len());
+        for (number, name) in list.iter().enumerate() {
+            assert_eq!(names.get(name), Some(&number));
+            assert_eq!(names.insert(name, number + 1), Some(number));
+            assert_eq!(names.remove(name), Some(number + 1));
+        }
+        assert!(names.is_empty() && names.iter().next().is_none());
+    }
+
     /// What can be done to a map.
     #[derive(Clone, Debug)]
     enum Change {
@@ -206,6 +244,8 @@ mod tests {
                 }
                 prop_assert_eq!(names.len(), expected.len());
             }
+            let list: Vec<(&str, u32)> = expected.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+            prop_assert_eq!(sorted(&list.into_iter().collect()), sorted(&names));
             kept.push((names, expected));
             for (names, expected) in kept {
                 for (name, value) in &expected {
