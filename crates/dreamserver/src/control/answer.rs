@@ -1,9 +1,10 @@
 //! What is done about an announcement, whatever way it came.
 
 use super::commit::Queue;
+use super::entries::Entries;
 use super::lease::Leases;
 use super::owners::Owners;
-use super::table::{Change, Entries, Table};
+use super::table::{Change, Table};
 use super::{Ending, Options, StartError, host, name};
 use crate::cli::Mode;
 use crate::log;
@@ -85,21 +86,22 @@ impl Control {
     /// What was known before is known again, and routed.
     pub(super) fn open(options: Options) -> Result<(Rc<Control>, Store), StartError> {
         let folder = options.folder;
-        let (mut store, mut recovered) = Store::open(folder.clone()).map_err(StartError::State)?;
+        let (mut store, recovered) = Store::open(folder.clone()).map_err(StartError::State)?;
         for damage in &recovered.damaged {
             tracing::error!(%damage, "a kept announcement is damaged and was set aside");
         }
-        let found = recovered.entries.len();
+        let mut entries = Entries::from(recovered.entries);
+        let found = entries.len();
         if let Some(known) = options.before.as_ref().map(|before| before.names)
             && known != found
         {
             return Err(StartError::Differs { known, found });
         }
-        if let Err(error) = super::import::import(&folder, &mut store, &mut recovered.entries) {
+        if let Err(error) = super::import::import(&folder, &mut store, &mut entries) {
             tracing::error!(%error, "the targets of the old core server cannot be taken over");
         }
         let owners = Owners::new(options.owners);
-        let table = Table::new(recovered.entries, options.publisher, owners.count());
+        let table = Table::new(entries, options.publisher, owners.count());
         let control = Rc::new(Control {
             queue: Queue::default(),
             leases: Leases::default(),
@@ -120,10 +122,10 @@ impl Control {
             probes: Semaphore::new(PROBES),
             started: Instant::now(),
         });
-        for (name, entry) in control.table.borrow().entries() {
-            control.watch(name, entry);
+        for (name, entry) in control.table.borrow().entries().iter() {
+            control.watch(name, &entry);
             if entry.from.is_some() {
-                control.move_later(name);
+                control.move_later(&name.into());
             }
         }
         Ok((control, store))
@@ -271,14 +273,17 @@ impl Control {
     /// The table's, now that they are durable; ends when every core routes by them.
     pub(super) fn apply(&self, changes: Vec<Change>) -> impl Future<Output = ()> + use<> {
         let mut table = self.table.borrow_mut();
-        for change in changes {
-            table.apply(change);
+        if !changes.is_empty() {
+            for change in changes {
+                table.apply(change);
+            }
+            table.tell();
+            self.changed.notify_one();
         }
-        self.changed.notify_one();
         if table.unowned().is_some_and(|unowned| !unowned.is_empty()) {
             self.unowned.notify_one();
         }
-        table.publish()
+        table.followed()
     }
 
     /// A copy of what was announced, to be written down on another thread.

@@ -138,10 +138,11 @@ struct Turn {
 impl Keeper {
     /// Commits what has come together; nothing if the store is lost.
     async fn commit(&mut self, batch: Vec<Waiting>) -> Option<()> {
-        let (changes, done): (Vec<_>, Vec<_>) = batch
+        let (mut changes, done): (Vec<_>, Vec<_>) = batch
             .into_iter()
             .map(|waiting| (waiting.change, waiting.done))
             .unzip();
+        self.control.table.borrow().drop_known(&mut changes);
         let store = self.store.take()?;
         let may_compact = Instant::now() >= self.compact_from;
         // The disk may take its time; the thread goes on receiving.
@@ -159,9 +160,7 @@ impl Keeper {
         self.control.queue.written.take();
         if let Some(compaction) = turn.compaction {
             let entries = self.control.copy();
-            self.compacting = Some(spawn_blocking(move || {
-                compaction.write(entries.iter().map(|(name, entry)| (&**name, entry)))
-            }));
+            self.compacting = Some(spawn_blocking(move || compaction.write(entries.iter())));
         }
         // The disk's next turn need not wait for the cores.
         spawn_local(async move {

@@ -24,9 +24,9 @@ type Programs = HashMap<(u32, u64), BTreeSet<Arc<str>>>;
 
 impl Control {
     /// Watches for the end of an announcement, if it has one.
-    pub(super) fn watch(self: &Rc<Self>, name: &Arc<str>, entry: &Entry) {
+    pub(super) fn watch(self: &Rc<Self>, name: &str, entry: &Entry) {
         if let Some(until) = entry.until {
-            self.leases.ends.borrow_mut().insert((until, name.clone()));
+            self.leases.ends.borrow_mut().insert((until, name.into()));
             self.leases.changed.notify_one();
         }
         if let Some(process) = entry.process {
@@ -39,7 +39,7 @@ impl Control {
                     control.end_program(process).await;
                 });
             }
-            names.insert(name.clone());
+            names.insert(name.into());
         }
     }
 

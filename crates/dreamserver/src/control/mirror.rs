@@ -18,12 +18,7 @@ pub(super) async fn follow(control: Rc<Control>) {
         let writing = control.mirroring.lock().await;
         let begun = Instant::now();
         let (entries, folder) = (control.copy(), control.folder.clone());
-        let written = spawn_blocking(move || {
-            state::mirror(
-                &folder,
-                entries.iter().map(|(name, entry)| (&**name, entry)),
-            )
-        });
+        let written = spawn_blocking(move || state::mirror(&folder, entries.iter()));
         if let Ok(Err(error)) = written.await {
             tracing::warn!(%error, "the list of names cannot be written");
         }

@@ -12,6 +12,7 @@ mod answer;
 mod budget;
 mod commit;
 mod datagram;
+mod entries;
 mod hand_over;
 mod host;
 mod import;
@@ -195,7 +196,6 @@ fn run(
     mut orders: mpsc::UnboundedReceiver<Order>,
     ready: &std::sync::mpsc::Sender<Result<(), StartError>>,
 ) {
-    step_back();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(2)
@@ -210,6 +210,8 @@ fn run(
     runtime.block_on(async {
         match begin(options, ports).await {
             Ok((control, store, ports)) => {
+                // Until here nobody is served whose name was announced before.
+                step_back();
                 let _ = ready.send(Ok(()));
                 if orders.recv().await == Some(Order::Hear) {
                     hand_over::serve(control, store, ports, orders).await;

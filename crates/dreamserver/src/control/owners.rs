@@ -138,7 +138,7 @@ impl Known {
 impl Control {
     /// What there is of a name, or will be by a change that is under way.
     pub(super) fn current(&self, name: &str) -> Option<Entry> {
-        let entry = || self.table.borrow().entries().get(name).cloned();
+        let entry = || self.table.borrow().entries().get(name);
         self.queue.latest(name).unwrap_or_else(entry)
     }
 

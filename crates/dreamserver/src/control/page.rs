@@ -5,7 +5,6 @@ use super::name;
 use crate::state::Entry;
 use dream_control::{Domain, Reply};
 use std::fmt::Write;
-use std::ops::Bound;
 use std::sync::PoisonError;
 use std::time::SystemTime;
 
@@ -19,8 +18,8 @@ impl Control {
         let entries = table.entries();
         let after = after.map(name::ascii).transpose()?;
         let rest = match &after {
-            Some(name) => entries.range::<str, _>((Bound::Excluded(&**name), Bound::Unbounded)),
-            None => entries.range::<str, _>(..),
+            Some(name) => entries.behind(name),
+            None => entries.behind(""),
         };
         let mut page = String::new();
         let mut last = None;
@@ -30,7 +29,7 @@ impl Control {
                 more = true;
                 break;
             }
-            write_line(&mut page, name, entry);
+            write_line(&mut page, name, &entry);
             self.write_counts(&mut page, name);
             last = Some(name);
         }

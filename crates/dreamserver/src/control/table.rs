@@ -2,16 +2,14 @@
 //!
 //! The two differ while a name moves: until its new target answers, requests go to the one that it comes from.
 
+use super::entries::Entries;
 use crate::address::EndpointAddress;
-use crate::metrics::{Accounts, Sum};
+use crate::metrics::{Account, Accounts, Sum};
 use crate::serve::{Announced, Named, Route};
 use crate::server::Publisher;
 use crate::state::{self, Entry, Target};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-
-/// Everything that was announced, in the order of names.
-pub(super) type Entries = BTreeMap<Arc<str>, Entry>;
 
 /// A name and what it is to be from now on: nothing, if it is to go.
 #[derive(Clone, Debug)]
@@ -49,11 +47,7 @@ struct Shared {
 
 impl Table {
     /// A table of these entries; cores hear of them with [`Table::publish`].
-    pub(super) fn new(
-        entries: impl IntoIterator<Item = (Box<str>, Entry)>,
-        publisher: Publisher,
-        owners_count: bool,
-    ) -> Table {
+    pub(super) fn new(entries: Entries, publisher: Publisher, owners_count: bool) -> Table {
         let mut table = Table {
             entries: Entries::new(),
             unowned: owners_count.then(BTreeMap::new),
@@ -62,11 +56,13 @@ impl Table {
             accounts: Accounts::default(),
             publisher,
         };
-        for (name, entry) in entries {
-            let name = Arc::from(name);
-            let entry = Some(entry);
-            table.apply(Change { name, entry });
-        }
+        let named = |(name, entry): (_, Entry)| {
+            table.note_owner(name, Some(&entry));
+            (name, table.named(None, &entry.routed()))
+        };
+        let routed = entries.iter().map(named).collect();
+        table.routed = routed;
+        table.entries = entries;
         table
     }
 
@@ -92,7 +88,7 @@ impl Table {
         let after = entry.as_ref().map(Entry::routed);
         self.note_owner(&name, entry.as_ref());
         let before = match entry {
-            Some(entry) => self.entries.insert(name.clone(), entry),
+            Some(entry) => self.entries.insert(&name, entry),
             None => self.entries.remove(&name),
         };
         let before = before.as_ref().map(Entry::routed);
@@ -110,11 +106,11 @@ impl Table {
     }
 
     /// Keeps the list of names without an owner, before the entry takes the place of the one that there is.
-    fn note_owner(&mut self, name: &Arc<str>, entry: Option<&Entry>) {
+    fn note_owner(&mut self, name: &str, entry: Option<&Entry>) {
         let Some(unowned) = &mut self.unowned else {
             return;
         };
-        let waits = |entry: &&Entry| entry.owner.is_none() && entry.host.is_none();
+        let waits = |entry: &Entry| entry.owner.is_none() && entry.host.is_none();
         if let Some(before) = self.entries.get(name).filter(waits)
             && let Some(names) = unowned.get_mut(&before.port)
         {
@@ -123,9 +119,22 @@ impl Table {
                 unowned.remove(&before.port);
             }
         }
-        if let Some(entry) = entry.filter(waits) {
-            unowned.entry(entry.port).or_default().insert(name.clone());
+        if let Some(entry) = entry.filter(|entry| waits(entry)) {
+            unowned.entry(entry.port).or_default().insert(name.into());
         }
+    }
+
+    /// Leaves only those of the changes that change something: many programs repeat what they have announced, again and again.
+    pub(super) fn drop_known(&self, changes: &mut Vec<Change>) {
+        let mut changed = HashSet::new();
+        changes.retain(|change| {
+            let is_known =
+                !changed.contains(&change.name) && self.entries.get(&change.name) == change.entry;
+            if !is_known {
+                changed.insert(change.name.clone());
+            }
+            !is_known
+        });
     }
 
     /// Tells the cores; ends when all of them route by it.
@@ -133,19 +142,34 @@ impl Table {
         self.publisher.publish(self.routed.clone())
     }
 
-    fn route(&mut self, name: &Arc<str>, target: &Target) {
+    /// Tells the cores.
+    pub(super) fn tell(&mut self) {
+        self.publisher.replace(self.routed.clone());
+    }
+
+    /// Ends when all cores route by what was published last.
+    pub(super) fn followed(&self) -> impl Future<Output = ()> + use<> {
+        self.publisher.followed()
+    }
+
+    fn route(&mut self, name: &str, target: &Target) {
+        // A name that moves goes on with its counts.
+        let known = self.routed.get(name).map(|named| named.account);
+        let named = self.named(known, target);
+        self.routed.insert(name, named);
+    }
+
+    /// What another name leads to.
+    fn named(&mut self, known: Option<Account>, target: &Target) -> Named {
         let shared = self.routes.entry(target.clone()).or_insert_with(|| Shared {
             route: self.publisher.route(&endpoint(target)),
             names: 0,
         });
         shared.names += 1;
-        // A name that moves goes on with its counts.
-        let known = self.routed.get(name).map(|named| named.account);
-        let named = Named {
+        Named {
             route: shared.route.clone(),
             account: known.unwrap_or_else(|| self.accounts.open()),
-        };
-        self.routed.insert(name, named);
+        }
     }
 
     /// A name is routed there no longer.

@@ -83,6 +83,12 @@ impl Publisher {
     /// Has every core route by `names` from now on; exchanges keep what they began with. Without names too, announcements
     /// are on from here: an unknown host is told how to announce itself. Ends when every core does so.
     pub fn publish(&mut self, names: Announced) -> impl Future<Output = ()> + use<> {
+        self.replace(names);
+        self.followed()
+    }
+
+    /// The same, without a word when they do.
+    pub fn replace(&mut self, names: Announced) {
         let number = self.names.borrow().number + 1;
         let names = Some(Arc::new(names));
         let before = self.names.send_replace(Version { number, names });
@@ -90,6 +96,11 @@ impl Publisher {
         if self.retired.len() >= self.sweep_at {
             self.sweep();
         }
+    }
+
+    /// Ends when every core routes by what was published last.
+    pub fn followed(&self) -> impl Future<Output = ()> + use<> {
+        let number = self.names.borrow().number;
         let followers = self.followers.clone();
         async move {
             for mut follower in followers {

@@ -1,12 +1,14 @@
 //! Writing a checkpoint, on another thread if need be, while commits go on into the journal that began with it.
 
+use std::borrow::Borrow;
 use std::io;
 use std::sync::Arc;
 
+use super::buffered::Buffered;
 use super::disk::{remove_if_there, sync_since};
 use super::files::{self, Files};
 use super::header::{Kind, Start};
-use super::{Change, Disk, DiskFile, Entry, record};
+use super::{Change, Disk, Entry, record};
 
 /// A checkpoint that is yet to be written. It holds the folder's lock, as the store does.
 #[derive(Debug)]
@@ -45,9 +47,9 @@ impl<D: Disk> Compaction<D> {
     /// # Errors
     /// What the system says, or an entry cannot be written, which no commit had accepted. The state is as safe as before;
     /// a full disk will not have more room at once, so wait before the next try.
-    pub fn write<'a>(
+    pub fn write<'a, E: Borrow<Entry>>(
         self,
-        all: impl IntoIterator<Item = (&'a str, &'a Entry)>,
+        all: impl IntoIterator<Item = (&'a str, E)>,
     ) -> io::Result<Compacted> {
         let generation = self.start.generation;
         let fresh = files::unfinished(generation);
@@ -71,28 +73,24 @@ impl<D: Disk> Compaction<D> {
     }
 
     /// Gives the length.
-    fn write_file<'a>(
+    fn write_file<'a, E: Borrow<Entry>>(
         &self,
         name: &str,
-        all: impl IntoIterator<Item = (&'a str, &'a Entry)>,
+        all: impl IntoIterator<Item = (&'a str, E)>,
     ) -> io::Result<u64> {
-        let mut out = Buffered {
-            file: self.disk.create(name)?,
-            waiting: Vec::with_capacity(2 * PIECE),
-            written: 0,
-        };
+        let mut out = Buffered::new(self.disk.create(name)?);
         let generation = self.start.generation;
         self.start.encode(Kind::Checkpoint, &mut out.waiting);
         let mut count = 0;
         for (name, entry) in all {
-            let change = Change::Set(name, entry);
+            let change = Change::Set(name, entry.borrow());
             record::check(&change)?;
             count += 1;
             record::encode(count, false, &change, generation, &mut out.waiting);
             out.write_if_much()?;
         }
         record::encode_end(count + 1, generation, &mut out.waiting);
-        out.finish()
+        out.finish_synced()
     }
 
     /// What remains does no harm and is removed another time.
@@ -104,36 +102,6 @@ impl<D: Disk> Compaction<D> {
         for name in unneeded {
             let _ = self.disk.remove(&name);
         }
-    }
-}
-
-/// A file that is written in large pieces.
-struct Buffered<F> {
-    file: F,
-    waiting: Vec<u8>,
-    written: u64,
-}
-
-impl<F: DiskFile> Buffered<F> {
-    fn write_if_much(&mut self) -> io::Result<()> {
-        match self.waiting.len() < PIECE {
-            true => Ok(()),
-            false => self.write(),
-        }
-    }
-
-    fn write(&mut self) -> io::Result<()> {
-        self.file.write_all(&self.waiting)?;
-        self.written += self.waiting.len() as u64;
-        self.waiting.clear();
-        Ok(())
-    }
-
-    /// Gives the length.
-    fn finish(mut self) -> io::Result<u64> {
-        self.write()?;
-        self.file.sync()?;
-        Ok(self.written)
     }
 }
 
@@ -150,6 +118,3 @@ impl Weight {
         }
     }
 }
-
-/// Bytes of one write: so many that a system call costs nothing beside them.
-const PIECE: usize = 256 * 1024;

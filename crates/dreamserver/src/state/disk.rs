@@ -79,11 +79,20 @@ pub(super) fn sync_since(disk: &impl Disk, failed_syncs: u64) -> io::Result<()> 
 
 /// Puts a file with these bytes into the place of the one with this name. Whoever reads it sees the old bytes or the new ones.
 pub(super) fn replace(disk: &impl Disk, name: &str, bytes: &[u8]) -> io::Result<()> {
+    replace_with(disk, name, |mut file| file.write_all(bytes))
+}
+
+/// The same for a file that is written by `write`.
+pub(super) fn replace_with<D: Disk>(
+    disk: &D,
+    name: &str,
+    write: impl FnOnce(D::File) -> io::Result<()>,
+) -> io::Result<()> {
     let fresh = format!("{name}.new");
     remove_if_there(disk, &fresh)?;
     let written = disk
         .create(&fresh)
-        .and_then(|mut file| file.write_all(bytes))
+        .and_then(write)
         .and_then(|()| disk.rename(&fresh, name));
     if written.is_err() {
         // The first error is the one to tell.

@@ -1,25 +1,28 @@
-//! Entries while they are read: those of a checkpoint in a row, and over them what the journals changed.
+//! Entries while they are read: those of a checkpoint as its text has them, and over them what the journals changed.
 //!
-//! Most entries were not changed since the checkpoint. A million of them in a row cost half of what they cost in a map,
-//! and whoever opens the state puts them into a structure of his own anyway.
+//! Most entries were not changed since the checkpoint, and whoever opens the state puts them into a structure of his own. So a
+//! million of them are taken from the text one by one, and never stand in memory twice.
 
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
 
 use super::Entry;
+use super::record::Body;
+use super::sheet::Sheet;
 
+/// What was found: each domain once.
 #[derive(Debug, Default)]
-pub(super) struct Gathered {
-    /// Each domain once.
-    row: Vec<(Box<str>, Entry)>,
+pub struct Gathered {
+    /// A checkpoint that is whole.
+    checkpoint: Option<Sheet>,
     changed: HashMap<Box<str>, Option<Entry>, RandomState>,
 }
 
 impl Gathered {
-    /// The entries of a checkpoint.
-    pub(super) fn new(row: Vec<(Box<str>, Entry)>) -> Gathered {
+    /// The entries of a checkpoint that is whole.
+    pub(super) fn new(checkpoint: Sheet) -> Gathered {
         Gathered {
-            row,
+            checkpoint: Some(checkpoint),
             changed: HashMap::default(),
         }
     }
@@ -37,14 +40,14 @@ impl Gathered {
         self.changed.get(name)?.as_ref()
     }
 
-    /// Each domain once.
-    pub(super) fn into_row(self) -> Vec<(Box<str>, Entry)> {
-        let Gathered { mut row, changed } = self;
-        if !changed.is_empty() {
-            row.retain(|(name, _)| !changed.contains_key(name));
-        }
-        let set = |(name, entry): (Box<str>, Option<Entry>)| Some((name, entry?));
-        row.extend(changed.into_iter().filter_map(set));
-        row
+    /// Every domain and its entry: first those of the checkpoint, in its order, then what changed since, in none.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Entry)> {
+        let records = self.checkpoint.iter().flat_map(Sheet::records);
+        let kept = records.filter_map(|record| match record.body {
+            Body::Set(name, entry) if !self.changed.contains_key(name) => Some((name, entry)),
+            Body::Set(..) | Body::Remove(_) | Body::End => None,
+        });
+        let changed = self.changed.iter();
+        kept.chain(changed.filter_map(|(name, entry)| Some((&**name, entry.clone()?))))
     }
 }

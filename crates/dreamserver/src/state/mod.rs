@@ -29,6 +29,7 @@
 //! A line that is damaged costs the entry that it was about, and no other; a damaged checkpoint is completed from the
 //! one before and its journals.
 
+mod buffered;
 mod compaction;
 mod damage;
 mod disk;
@@ -57,6 +58,7 @@ pub use self::compaction::{Compacted, Compaction};
 pub use self::damage::{Damage, Reason};
 pub use self::disk::{Disk, DiskFile};
 pub use self::folder::{Folder, FolderError, NoFolder, folder};
+pub use self::gathered::Gathered;
 pub use self::import::{BadLine, Imported, import, old_targets, remember_import};
 pub use self::mirror::mirror;
 pub use self::store::{OpenError, Recovered, Store};

@@ -16,8 +16,7 @@ use super::{Damage, Disk, Entry, Reason};
 /// What was found.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// Each domain once.
-    pub entries: Vec<(Box<str>, Entry)>,
+    pub entries: Gathered,
     pub damaged: Vec<Damage>,
     /// The number of the last record.
     pub last: u64,
@@ -53,7 +52,7 @@ pub(super) fn recover(disk: &impl Disk) -> Result<Found, OpenError> {
     let entries = recovery.rebuild(&checkpoints, u64::MAX, None)?;
     Ok(Found {
         carried: Carried::new(recovery.tail, &entries),
-        entries: entries.into_row(),
+        entries,
         damaged: recovery.damaged,
         last: recovery.order.last,
         checkpoint: recovery.checkpoint,
@@ -111,7 +110,7 @@ impl<D: Disk> Recovery<'_, D> {
     ) -> Result<Gathered, OpenError> {
         let sheet = Sheet::read(self.disk, Kind::Checkpoint, generation)?;
         let before = self.damaged.len();
-        let readable = read_entries(&sheet, &mut self.damaged);
+        read_entries(&sheet, &mut self.damaged, |_, _| {});
         let after = sheet.start.map(|start| start.after);
         if let Some(after) = after
             && self.damaged.len() == before
@@ -119,12 +118,13 @@ impl<D: Disk> Recovery<'_, D> {
             self.order.last = after;
             let length = sheet.text.len() as u64;
             self.checkpoint = Some(Kept { generation, length });
-            return Ok(Gathered::new(readable));
+            return Ok(Gathered::new(sheet));
         }
         let mut entries = self.rebuild(older, generation, least(limit, after))?;
-        for (name, entry) in readable {
-            entries.set(&name, entry);
-        }
+        let mut reported = Vec::new();
+        read_entries(&sheet, &mut reported, |name, entry| {
+            entries.set(name, entry)
+        });
         Ok(entries)
     }
 
@@ -164,9 +164,8 @@ impl<D: Disk> Recovery<'_, D> {
     }
 }
 
-/// The entries of a checkpoint; if nothing is reported, they are all.
-fn read_entries(sheet: &Sheet, damaged: &mut Vec<Damage>) -> Vec<(Box<str>, Entry)> {
-    let mut entries = Vec::with_capacity(sheet.promised_entries());
+/// Takes the entries of a checkpoint; if nothing is reported, these are all.
+fn read_entries(sheet: &Sheet, damaged: &mut Vec<Damage>, mut take: impl FnMut(&str, Entry)) {
     let mut order = Order::default();
     let mut reading = Reading::new(sheet, &mut order, damaged);
     let mut ended = false;
@@ -175,7 +174,7 @@ fn read_entries(sheet: &Sheet, damaged: &mut Vec<Damage>) -> Vec<(Box<str>, Entr
     }
     while let Some(row) = reading.next() {
         match row.record.body {
-            Body::Set(name, entry) if !ended => entries.push((name.into(), entry)),
+            Body::Set(name, entry) if !ended => take(name, entry),
             Body::End if !ended => ended = true,
             _ => reading.damaged(row.at, Reason::Unknown, row.text),
         }
@@ -183,7 +182,6 @@ fn read_entries(sheet: &Sheet, damaged: &mut Vec<Damage>) -> Vec<(Box<str>, Entr
     if !ended {
         reading.incomplete();
     }
-    entries
 }
 
 /// The lower of two limits, where there are any.

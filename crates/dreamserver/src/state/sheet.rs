@@ -2,7 +2,7 @@
 
 use super::header::{Header, Kind, Start};
 use super::line::{Content, Lines};
-use super::record::{Body, Record};
+use super::record::Record;
 use super::store::OpenError;
 use super::{Disk, Reason, files};
 
@@ -109,26 +109,11 @@ impl Sheet {
     }
 
     /// The records that can be read.
-    fn records(&self) -> impl Iterator<Item = Record<'_>> {
+    pub(super) fn records(&self) -> impl Iterator<Item = Record<'_>> {
         self.items().filter_map(|item| match item.content {
             Read::Record(record) => Some(record),
             Read::Damaged(_) | Read::Torn => None,
         })
-    }
-
-    /// How many entries the end of a checkpoint promises, if the file is large enough for them; else none.
-    pub(super) fn promised_entries(&self) -> usize {
-        let lines = self.text.trim_ascii_end();
-        let last = memchr::memrchr(b'\n', lines).map_or(0, |end| end + 1);
-        let line = Lines::new(&lines[last..], self.generation).next();
-        let count = match line.map(|line| line.content) {
-            Some(Content::Sound(text)) => Record::parse(text)
-                .filter(|record| record.body == Body::End)
-                .map_or(0, |record| record.number.saturating_sub(1)),
-            _ => 0,
-        };
-        let most = self.text.len() / SHORTEST;
-        usize::try_from(count).map_or(0, |count| count.min(most))
     }
 }
 
@@ -159,6 +144,3 @@ impl<'a> Read<'a> {
         }
     }
 }
-
-/// Bytes of the shortest entry, `1 set a 1 01234567` and the line's end.
-const SHORTEST: usize = 19;

@@ -1,5 +1,6 @@
 //! The state on the disk: what was found, what is accepted, and when it is time to write it all anew.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Weak};
@@ -8,7 +9,7 @@ use super::compaction::{Compacted, Compaction};
 use super::journal::Refused;
 use super::journals::Journals;
 use super::recover::{self, Kept};
-use super::{Change, Damage, Disk, Entry, Folder, damage, record};
+use super::{Change, Damage, Disk, Entry, Folder, Gathered, damage, record};
 
 /// The one who writes the state.
 ///
@@ -27,8 +28,8 @@ pub struct Store<D: Disk = Folder> {
 /// What [`Store::open`] found.
 #[derive(Debug)]
 pub struct Recovered {
-    /// All entries that could be read, in no order, each domain once.
-    pub entries: Vec<(Box<str>, Entry)>,
+    /// All entries that could be read, each domain once.
+    pub entries: Gathered,
     /// What could not. It is in `damaged.txt` in the folder too.
     pub damaged: Vec<Damage>,
 }
@@ -173,9 +174,9 @@ impl<D: Disk> Store<D> {
     ///
     /// # Errors
     /// Those of [`Store::begin_compaction`] and [`Compaction::write`].
-    pub fn compact<'a>(
+    pub fn compact<'a, E: Borrow<Entry>>(
         &mut self,
-        all: impl IntoIterator<Item = (&'a str, &'a Entry)>,
+        all: impl IntoIterator<Item = (&'a str, E)>,
     ) -> io::Result<()> {
         let compacted = self.begin_compaction()?.write(all)?;
         self.finish_compaction(compacted);

@@ -1,7 +1,9 @@
 //! Announcements: one datagram, and a name is served.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use dream_testkit::{DEADLINE, Folder, Origin, Server, eventually, free_port, respond};
@@ -161,6 +163,31 @@ fn what_was_acknowledged_outlives_the_process() {
     let core = Core::start(&home);
     assert_eq!(core.ask("kept.example"), (200, "still here".into()));
     assert_eq!(core.ask("gone.example").0, 404);
+}
+
+#[test]
+fn what_is_said_again_is_not_written_again() {
+    let (home, origin) = (Folder::new("core"), saying("here"));
+    let core = Core::start(&home);
+    core.announce("again.example", &origin);
+    let journal = || {
+        let names = fs::read_dir(home.join("state")).unwrap();
+        let paths = names.map(|name| name.unwrap().path());
+        let is_journal = |path: &PathBuf| path.to_str().unwrap().contains("journal-");
+        let lengths = paths
+            .filter(is_journal)
+            .map(|path| fs::read(path).unwrap().len());
+        lengths.sum::<usize>()
+    };
+    let before = journal();
+    for _ in 0..3 {
+        core.announce("again.example", &origin);
+    }
+    assert_eq!(journal(), before);
+    core.say("remove again.example");
+    assert!(journal() > before);
+    core.announce("again.example", &origin);
+    assert_eq!(core.ask("again.example"), (200, "here".into()));
 }
 
 #[test]

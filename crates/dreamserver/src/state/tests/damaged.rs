@@ -295,11 +295,7 @@ fn damage_is_set_aside_once_and_mended_by_a_checkpoint() {
     );
 
     let (mut store, recovered) = Store::open(disk.clone()).unwrap();
-    let all = recovered
-        .entries
-        .iter()
-        .map(|(name, entry)| (&**name, entry));
-    store.compact(all).unwrap();
+    store.compact(recovered.entries.iter()).unwrap();
     assert!(!store.needs_compaction());
     let (_, again) = Store::open(disk).unwrap();
     assert_eq!(table(&again), table(&recovered));

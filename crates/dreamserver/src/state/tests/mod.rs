@@ -194,9 +194,9 @@ impl Writing {
 fn table(recovered: &Recovered) -> Table {
     let entries = recovered.entries.iter();
     let table: Table = entries
-        .map(|(name, entry)| (name.to_string(), entry.clone()))
+        .map(|(name, entry)| (name.to_string(), entry))
         .collect();
-    assert_eq!(table.len(), recovered.entries.len());
+    assert_eq!(table.len(), recovered.entries.iter().count());
     table
 }
 
