@@ -1,5 +1,6 @@
 //! The commands that speak to a running server: `add`, `remove`, `list`, `status` and `stop`.
 
+use super::Mode;
 use super::args::{AddArguments, ControlAddress};
 use super::{USAGE, fail, print};
 use crate::address::ListenAddress;
@@ -51,6 +52,13 @@ impl Speaker {
     /// How the server is; without one, says so and gives the exit code for that.
     pub(super) fn ask_status(&self) -> Result<Map<String, Value>, ExitCode> {
         self.send("status").map(|(_, body)| pairs(&body))
+    }
+
+    /// The mode of the server that runs, if one does.
+    pub(super) fn running_mode(&self) -> Option<Mode> {
+        let reply = ask(self.control.address()?, &Command::Status).ok()?;
+        reply.words().ok()?;
+        pairs(reply.body()).get("mode")?.as_str()?.parse().ok()
     }
 
     pub(super) fn list(&self, as_json: bool) -> ExitCode {

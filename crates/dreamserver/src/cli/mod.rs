@@ -38,7 +38,7 @@ pub fn main() -> ExitCode {
             serve_without_file(Base::Files(folder), Chosen::default(), shared)
         }
         Command::Proxy { to } => serve_without_file(Base::Proxy(to), Chosen::default(), shared),
-        Command::Core(core) => serve_core(&core, arguments.detached, shared),
+        Command::Core(core) => serve_core(&core, &speaker, arguments.detached, shared),
         Command::Add(arguments) => speaker.add(&arguments),
         Command::Remove { domain } => speaker.remove(&domain),
         Command::List { json } => speaker.list(json),
@@ -67,9 +67,19 @@ struct Chosen {
     log: Option<LogFile>,
 }
 
-/// A server in release mode is started by a process that waits until it serves, unless it stays in the foreground.
-fn serve_core(core: &args::CoreArguments, detached: bool, shared: args::Shared) -> ExitCode {
-    let detaches = core.mode() == Some(Mode::Release) && !core.foreground;
+/// A server in release mode is started by a process that waits until it serves, unless it stays in the foreground. If nobody
+/// chose a mode, that of the server whose place this one takes goes on.
+fn serve_core(
+    core: &args::CoreArguments,
+    speaker: &Speaker,
+    detached: bool,
+    shared: args::Shared,
+) -> ExitCode {
+    let mode = match detached {
+        true => Some(Mode::Release),
+        false => core.mode().or_else(|| speaker.running_mode()),
+    };
+    let detaches = mode == Some(Mode::Release) && !core.foreground;
     if detaches && !detached {
         return detach();
     }
@@ -78,7 +88,7 @@ fn serve_core(core: &args::CoreArguments, detached: bool, shared: args::Shared) 
     }
     let chosen = Chosen {
         take_over: true,
-        mode: core.mode(),
+        mode,
         log: detaches.then(|| LogFile::here(core.log_size)),
     };
     serve_without_file(Base::Core, chosen, shared)

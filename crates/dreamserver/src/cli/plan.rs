@@ -7,6 +7,7 @@ use crate::pid_file;
 use crate::takeover::Serves;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// What the arguments ask for. Can be made again from the same arguments, which is a reload.
 #[derive(Clone, Debug)]
@@ -70,6 +71,22 @@ impl fmt::Display for Mode {
             Mode::Dev => "dev",
             Mode::Release => "release",
         })
+    }
+}
+
+/// A word that is no mode.
+#[derive(Debug)]
+pub struct NoMode;
+
+impl FromStr for Mode {
+    type Err = NoMode;
+
+    fn from_str(text: &str) -> Result<Mode, NoMode> {
+        match text {
+            "dev" => Ok(Mode::Dev),
+            "release" => Ok(Mode::Release),
+            _ => Err(NoMode),
+        }
     }
 }
 

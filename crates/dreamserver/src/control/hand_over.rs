@@ -15,8 +15,6 @@ use tokio::time::{Instant, sleep};
 
 /// Announcements that were read are answered within this time, or by nobody: longer than a switch waits for its target.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// In which mode this server is.
-const MODE: &str = "dev";
 /// Between two looks whether they are.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -113,7 +111,7 @@ async fn next_taker(control: &Control, door: Option<&Door>) -> Asking {
     loop {
         let mut asking = door.next().await;
         let pid = asking.pid();
-        match asking.meet(control.serves, MODE).await {
+        match asking.meet(control.serves, &control.mode.to_string()).await {
             Ok(()) => return asking,
             Err(error) => tracing::warn!(pid, "a process does not take over: {error}"),
         }
@@ -130,6 +128,7 @@ enum Handed {
     Lost,
 }
 
+/// Hands over to a process that wants to take over, and may.
 async fn hand_over(control: &Control, store: Store, mut taker: Asking, ports: &Watched) -> Handed {
     let pid = taker.pid();
     let _writing = control.mirroring.lock().await;

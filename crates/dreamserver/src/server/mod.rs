@@ -479,7 +479,11 @@ fn take_over(
         return Err(StartError::TakeOver(error));
     }
     server.hear();
-    tracing::info!(version = taking.program, "took over from a running server");
+    tracing::info!(
+        version = taking.program,
+        mode = taking.mode,
+        "took over from a running server"
+    );
     Ok(server)
 }
 

@@ -259,6 +259,36 @@ fn whoever_interrupts_the_start_ends_all_of_it() {
 }
 
 #[test]
+fn whoever_takes_over_goes_on_in_the_same_mode_unless_told_otherwise() {
+    let home = Folder::new("modes");
+    let first = Daemon::start(&home, &[]);
+    let again = |more: &[&str]| {
+        let arguments = ["core", "--control", &first.control, "--state", "state"];
+        Server::run(&binary(), home.path(), &[&arguments, more].concat())
+    };
+    let exit = again(&[]);
+    assert_eq!(exit.code, Some(0), "{exit}");
+    let second = Daemon::of(&exit.stdout);
+    assert_eq!(second.address, first.address);
+    eventually("the first ends", || !first.is_running());
+    let status = second.command(&home, &["status"]).stdout;
+    assert!(status.contains("mode: release"), "{status}");
+    let arguments = [
+        "core",
+        "--dev",
+        "--control",
+        &first.control,
+        "--state",
+        "state",
+    ];
+    let third = Server::start_in(&binary(), home.path(), &arguments);
+    assert_eq!(third.address(), first.address);
+    let status = second.command(&home, &["status"]).stdout;
+    assert!(status.contains("mode: dev"), "{status}");
+    eventually("the second ends", || !second.is_running());
+}
+
+#[test]
 fn it_outlives_the_terminal_that_it_was_started_in() {
     if !has("script", &["--version"]) {
         return;
