@@ -30,6 +30,20 @@ export async function startServer(options, folder) {
   return {
     port,
     log: () => log,
+    /** What it says on standard error, once that matches. */
+    says(wanted) {
+      return new Promise((resolve, reject) => {
+        const timer = setTimeout(() => reject(new Error(`never said ${wanted}:\n${said}`)), START_SECONDS * 1000);
+        const look = () => {
+          if (!wanted.test(said)) return;
+          clearTimeout(timer);
+          child.stderr.off('data', look);
+          resolve(said);
+        };
+        child.stderr.on('data', look);
+        look();
+      });
+    },
     async stop() {
       if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
       child.kill('SIGTERM');

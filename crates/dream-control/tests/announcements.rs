@@ -6,7 +6,7 @@
     reason = "tests: a failed unwrap is a failed test"
 )]
 
-use dream_control::{Code, Command};
+use dream_control::{Code, Command, Reply};
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -144,9 +144,10 @@ fn java() {
 fn every_block_is_tried() {
     for block in blocks() {
         let known = LANGUAGES.iter().any(|language| language.name == block.name);
-        assert!(known || block.name == "text", "{}", block.name);
+        let is_said = ["text", "reply"].contains(&&*block.name);
+        assert!(known || is_said, "{}", block.name);
         let sends = block.text.contains(PORT) || block.text.contains("dream_control::announce");
-        assert!(sends || block.name == "text", "{}", block.text);
+        assert!(sends || is_said, "{}", block.text);
     }
 }
 
@@ -160,6 +161,10 @@ fn the_grammar_is_as_it_is_described() {
     {
         let command = Command::parse(line.as_bytes()).expect(line);
         assert_eq!(command.to_string(), line);
+    }
+    for block in blocks().iter().filter(|block| block.name == "reply") {
+        let reply = Reply::parse(block.text.as_bytes()).expect(&block.text);
+        assert_eq!(reply.to_string(), block.text.trim_end());
     }
     let document = document();
     for code in Code::ALL.iter().filter(|code| **code != Code::BadReply) {

@@ -4,11 +4,11 @@
 //! ([`Metrics::of`]). Counting takes no lock and no atomic read-modify-write: each number has one writer, and others only
 //! load it. Nothing is kept of a name that was never asked for, but the [`Account`] that its route carries.
 
-mod fault;
+mod failure;
 mod sum;
 mod tally;
 
-pub use fault::LastFault;
+pub use failure::LastFailure;
 pub use sum::{Latencies, Sum};
 
 use std::cell::Cell;
@@ -33,12 +33,12 @@ pub struct Counted<'a> {
     /// How long the client waited for the answer to begin.
     pub latency: Duration,
     /// What went wrong on our side or the program's, if something did.
-    pub fault: Option<Fault<'a>>,
+    pub failure: Option<Failure<'a>>,
 }
 
 /// What went wrong.
 #[derive(Clone, Copy, Debug)]
-pub struct Fault<'a> {
+pub struct Failure<'a> {
     /// The request's method.
     pub method: &'a [u8],
     /// The request's path; queries may hold secrets.
@@ -171,13 +171,13 @@ mod tests {
         Counted {
             status,
             latency: Duration::from_millis(millis),
-            fault: None,
+            failure: None,
         }
     }
 
     fn failed(path: &'static str, reason: &'static str) -> Counted<'static> {
         Counted {
-            fault: Some(Fault {
+            failure: Some(Failure {
                 method: b"GET",
                 path: path.as_bytes(),
                 reason: Some(reason),
@@ -226,29 +226,33 @@ mod tests {
         // The old name's last exchange ends.
         meters[0].count(old, &answered(200, 1), SystemTime::now);
         assert_eq!(metrics.of(new).requests(), 1);
-        assert_eq!(metrics.of(new).last_fault, None);
+        assert_eq!(metrics.of(new).last_failure, None);
         assert_eq!(metrics.of(old), Sum::default());
     }
 
     #[test]
-    fn the_last_fault_is_the_latest_of_all_cores() {
+    fn the_last_failure_is_the_latest_of_all_cores() {
         let (metrics, meters) = Metrics::new(2);
         let account = Accounts::default().open();
         let at = |seconds| move || SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         meters[1].count(account, &failed("/late", "b"), at(20));
         meters[0].count(account, &failed("/early", "a"), at(10));
-        let fault = metrics.of(account).last_fault.unwrap();
-        assert_eq!((fault.status, &*fault.text), (502, "GET /late: b"));
-        assert_eq!(fault.when, at(20)());
+        let failure = metrics.of(account).last_failure.unwrap();
+        assert_eq!((failure.status, &*failure.text), (502, "GET /late: b"));
+        assert_eq!(failure.when, at(20)());
         let long: &'static str = "ü".repeat(1000).leak();
         meters[0].count(account, &failed("/long", long), at(30));
-        let fault = metrics.of(account).last_fault.unwrap();
-        assert!(fault.text.starts_with("GET /long: üüü"), "{}", fault.text);
-        assert!(!fault.text.contains('\u{fffd}'), "cut between characters");
+        let failure = metrics.of(account).last_failure.unwrap();
+        assert!(
+            failure.text.starts_with("GET /long: üüü"),
+            "{}",
+            failure.text
+        );
+        assert!(!failure.text.contains('\u{fffd}'), "cut between characters");
     }
 
     #[test]
-    fn a_fault_is_never_read_half_written() {
+    fn a_failure_is_never_read_half_written() {
         let (metrics, meters) = Metrics::new(1);
         let account = Accounts::default().open();
         thread::scope(|scope| {
@@ -259,9 +263,9 @@ mod tests {
                 }
             });
             for _ in 0..10_000 {
-                if let Some(fault) = metrics.of(account).last_fault {
+                if let Some(failure) = metrics.of(account).last_failure {
                     let whole = ["GET /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa: x", "GET /bbbb: x"];
-                    assert!(whole.contains(&&*fault.text), "{}", fault.text);
+                    assert!(whole.contains(&&*failure.text), "{}", failure.text);
                 }
             }
         });

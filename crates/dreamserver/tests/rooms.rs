@@ -18,8 +18,9 @@ const HALLWAY: [&str; 7] = [
     "upstream",
 ];
 
-const BACK_OFFICE: [&str; 9] = [
-    "cli", "config", "control", "detach", "pid_file", "server", "state", "systemd", "takeover",
+const BACK_OFFICE: [&str; 10] = [
+    "admin", "cli", "config", "control", "detach", "pid_file", "server", "state", "systemd",
+    "takeover",
 ];
 
 const SHELF: [&str; 16] = [

@@ -2,10 +2,12 @@
 
 use super::Mode;
 use super::args::{AddArguments, ControlAddress};
+use super::list::{name, table, value_of};
 use super::{USAGE, fail, print};
 use crate::address::ListenAddress;
 use dream_control::{Client, Command, Error, Reply};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+use std::io::{IsTerminal, stdout};
 use std::process::ExitCode;
 
 /// Speaks to the server whose announcements come in at one address.
@@ -64,7 +66,7 @@ impl Speaker {
     pub(super) fn list(&self, as_json: bool) -> ExitCode {
         match self.names() {
             Ok(names) if as_json => print(format!("{}\n", Value::Array(names)).as_bytes()),
-            Ok(names) => print(table(&names).as_bytes()),
+            Ok(names) => print(table(&names, is_coloured()).as_bytes()),
             Err(code) => code,
         }
     }
@@ -133,53 +135,7 @@ fn pairs(body: &str) -> Map<String, Value> {
         .collect()
 }
 
-/// A line of a page as JSON.
-fn name(line: &str) -> Option<Value> {
-    let mut words = line.split(' ');
-    let mut name = json!({ "domain": words.next()?, "port": value_of(words.next()?) });
-    for (key, value) in words.filter_map(|word| word.split_once('=')) {
-        name[key] = value_of(value);
-    }
-    Some(name)
-}
-
-/// A number, if it is one.
-fn value_of(text: &str) -> Value {
-    text.parse::<u64>()
-        .map_or_else(|_| json!(text), |number| json!(number))
-}
-
-/// Names in columns.
-fn table(names: &[Value]) -> String {
-    if names.is_empty() {
-        return "nothing is announced; `dreamserver add example.com 5665` does it\n".to_owned();
-    }
-    let text = |name: &Value, key: &str| match &name[key] {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    let widest = names
-        .iter()
-        .map(|name| text(name, "domain").len())
-        .max()
-        .unwrap_or(0)
-        .max("DOMAIN".len());
-    let mut table = format!("{:widest$}  {:>5}  {}\n", "DOMAIN", "PORT", "UNTIL");
-    for name in names {
-        let until = ["ttl", "pid"]
-            .iter()
-            .filter(|key| !name[**key].is_null())
-            .map(|key| format!("{key} {}", text(name, key)))
-            .collect::<Vec<_>>()
-            .join(", ");
-        let line = format!(
-            "{:widest$}  {:>5}  {until}",
-            text(name, "domain"),
-            text(name, "port")
-        );
-        table.push_str(line.trim_end());
-        table.push('\n');
-    }
-    table
+/// Colours are for people, and for those who want them (<https://no-color.org>).
+fn is_coloured() -> bool {
+    stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -2,6 +2,7 @@
 
 mod announce;
 mod args;
+mod list;
 mod logs;
 mod plan;
 mod routes;

@@ -2,9 +2,11 @@
 
 use super::commit::Queue;
 use super::entries::Entries;
+use super::health::Health;
 use super::lease::Leases;
 use super::owners::Owners;
 use super::table::{Change, Table};
+use super::view::Views;
 use super::{Ending, Options, StartError, host, name};
 use crate::cli::Mode;
 use crate::log;
@@ -52,6 +54,10 @@ pub(super) struct Control {
     pub(super) serves: Serves,
     pub(super) endings: mpsc::UnboundedSender<Ending>,
     pub(super) probes: Semaphore,
+    pub(super) health: Health,
+    pub(super) views: Views,
+    /// Where the live view is.
+    pub(super) view: String,
     pub(super) started: Instant,
 }
 
@@ -84,7 +90,7 @@ impl Drop for UnderWay {
 
 impl Control {
     /// What was known before is known again, and routed.
-    pub(super) fn open(options: Options) -> Result<(Rc<Control>, Store), StartError> {
+    pub(super) fn open(options: Options, view: String) -> Result<(Rc<Control>, Store), StartError> {
         let folder = options.folder;
         let (mut store, recovered) = Store::open(folder.clone()).map_err(StartError::State)?;
         for damage in &recovered.damaged {
@@ -120,6 +126,9 @@ impl Control {
             serves: options.serves,
             endings: options.endings,
             probes: Semaphore::new(PROBES),
+            health: Health::default(),
+            views: Views::default(),
+            view,
             started: Instant::now(),
         });
         for (name, entry) in control.table.borrow().entries().iter() {
@@ -164,7 +173,7 @@ impl Control {
         match command {
             Command::Add(add) => self.add(add, sender).await,
             Command::Remove(domain) => self.remove(&domain, sender).await,
-            Command::List { after } => self.list(after.as_ref()),
+            Command::List { after } => self.list(after.as_ref()).await,
             Command::Status => Ok(self.status()),
             Command::Ping => Ok(Reply::ok("ping")),
             Command::Shutdown => {

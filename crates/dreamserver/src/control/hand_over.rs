@@ -2,7 +2,8 @@
 
 use super::answer::Control;
 use super::datagram::{self, Watched};
-use super::{Ending, Order, commit, lease, line, mirror, owners};
+use super::{Ending, Order, commit, lease, line, mirror, owners, view};
+use crate::admin;
 use crate::state::Store;
 use crate::takeover::{self, Asking, Door, Offer};
 use std::io;
@@ -29,11 +30,12 @@ pub(super) async fn serve(
     let door = door
         .inspect_err(|error| tracing::warn!(%error, "no other process can take over from this one"))
         .ok();
+    let view = view::open(&control);
     spawn_local(lease::expire(control.clone()));
     spawn_local(owners::follow(control.clone()));
     spawn_local(mirror::follow(control.clone()));
     loop {
-        let hearing = hear(&control, &ports);
+        let hearing = hear(&control, view.as_ref(), &ports);
         let keeping = Keeping::begin(&control, store);
         let taker = tokio::select! {
             taker = next_taker(&control, door.as_ref()) => Some(taker),
@@ -52,6 +54,8 @@ pub(super) async fn serve(
             Handed::Lost => return,
             // The other one waits for our end of the channel: then nobody else accepts connections.
             Handed::Over(taker) => {
+                // Browsers come again, to the other one.
+                view.inspect(|view| view.close());
                 orders.recv().await;
                 drop(taker);
                 return;
@@ -61,13 +65,17 @@ pub(super) async fn serve(
 }
 
 /// Reads announcements until it is dropped.
-fn hear(control: &Rc<Control>, ports: &Watched) -> JoinSet<()> {
+fn hear(control: &Rc<Control>, view: Option<&Rc<admin::Door>>, ports: &Watched) -> JoinSet<()> {
     let mut hearing = JoinSet::new();
     for socket in &ports.sockets {
         hearing.spawn_local(datagram::receive(control.clone(), socket.clone()));
     }
     for listener in &ports.listeners {
-        hearing.spawn_local(line::accept(control.clone(), listener.clone()));
+        hearing.spawn_local(line::accept(
+            control.clone(),
+            view.cloned(),
+            listener.clone(),
+        ));
     }
     hearing
 }

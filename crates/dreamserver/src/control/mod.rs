@@ -14,6 +14,7 @@ mod commit;
 mod datagram;
 mod entries;
 mod hand_over;
+mod health;
 mod host;
 mod import;
 mod lease;
@@ -26,6 +27,7 @@ mod probe;
 mod process;
 mod switch;
 mod table;
+mod view;
 
 use crate::cli::Mode;
 use crate::log;
@@ -175,6 +177,11 @@ impl Running {
         self.order(Order::Hear);
     }
 
+    /// The address of the live view, as a browser opens it.
+    pub fn view(&self) -> String {
+        view::address(&self.addresses)
+    }
+
     /// Ends it; what was acknowledged is on the disk already.
     pub fn stop(self) {
         self.order(Order::Stop);
@@ -229,8 +236,9 @@ async fn begin(
     options: Options,
     ports: Ports,
 ) -> Result<(Rc<Control>, state::Store, Watched), StartError> {
+    let view = view::address(&ports.addresses);
     let ports = ports.watch().map_err(StartError::System)?;
-    let (control, store) = Control::open(options)?;
+    let (control, store) = Control::open(options, view)?;
     let published = control.table.borrow_mut().publish();
     published.await;
     Ok((control, store, ports))

@@ -182,6 +182,15 @@ impl Control {
         }
     }
 
+    /// Is it known who speaks, where that matters? Whoever is may try to change something.
+    pub(super) async fn is_known(&self, sender: Sender) -> bool {
+        if !self.owners.count() {
+            return true;
+        }
+        let speaker = self.owners.speaker(sender).await;
+        speaker.is_ok_and(|speaker| speaker.user.is_some())
+    }
+
     /// Refuses whoever may not end the server.
     pub(super) async fn may_end(&self, sender: Sender) -> Result<(), Reply> {
         if !self.owners.count() {

@@ -36,6 +36,7 @@ pub(super) struct Table {
     routed: Announced,
     routes: HashMap<Target, Shared>,
     accounts: Accounts,
+    version: u64,
     publisher: Publisher,
 }
 
@@ -54,6 +55,7 @@ impl Table {
             routed: Announced::new(),
             routes: HashMap::new(),
             accounts: Accounts::default(),
+            version: 0,
             publisher,
         };
         let named = |(name, entry): (_, Entry)| {
@@ -64,6 +66,11 @@ impl Table {
         table.routed = routed;
         table.entries = entries;
         table
+    }
+
+    /// Another one after each change.
+    pub(super) fn version(&self) -> u64 {
+        self.version
     }
 
     pub(super) fn entries(&self) -> &Entries {
@@ -84,6 +91,7 @@ impl Table {
 
     /// Makes a change, which is durable. Cores hear of it with [`Table::publish`].
     pub(super) fn apply(&mut self, change: Change) {
+        self.version += 1;
         let Change { name, entry } = change;
         let after = entry.as_ref().map(Entry::routed);
         self.note_owner(&name, entry.as_ref());

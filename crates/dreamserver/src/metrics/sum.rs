@@ -1,6 +1,6 @@
 //! What all cores together have counted for a name, and what that says.
 
-use super::LastFault;
+use super::LastFailure;
 use std::time::Duration;
 
 /// The counts of a name. Those of a while are the difference of two.
@@ -15,7 +15,7 @@ pub struct Sum {
     /// How many took how long.
     pub latencies: Latencies,
     /// The last that failed.
-    pub last_fault: Option<LastFault>,
+    pub last_failure: Option<LastFailure>,
 }
 
 impl Sum {
@@ -35,7 +35,7 @@ impl Sum {
             failed: self.failed.saturating_sub(before.failed),
             total: self.total.saturating_sub(before.total),
             latencies: self.latencies.since(&before.latencies),
-            last_fault: self.last_fault.clone(),
+            last_failure: self.last_failure.clone(),
         }
     }
 }

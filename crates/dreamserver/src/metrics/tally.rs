@@ -1,7 +1,7 @@
 //! What one core has counted for one name.
 
 use super::Counted;
-use super::fault::FaultCell;
+use super::failure::FailureCell;
 use super::sum::{self, Latencies, Sum};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -17,8 +17,8 @@ pub(super) struct Tally {
     micros: AtomicU64,
     /// These go round; only differences are of use.
     latencies: [AtomicU32; Latencies::LEN],
-    /// Made by the first fault.
-    fault: OnceLock<Box<FaultCell>>,
+    /// Made by the first failure.
+    failure: OnceLock<Box<FailureCell>>,
 }
 
 impl Tally {
@@ -29,7 +29,7 @@ impl Tally {
             failed: AtomicU64::new(0),
             micros: AtomicU64::new(0),
             latencies: [const { AtomicU32::new(0) }; Latencies::LEN],
-            fault: OnceLock::new(),
+            failure: OnceLock::new(),
         }
     }
 
@@ -63,11 +63,11 @@ impl Tally {
         // One writer: nobody changes it between the two.
         let so_far = bucket.load(Ordering::Relaxed);
         bucket.store(so_far.wrapping_add(1), Ordering::Relaxed);
-        if let Some(fault) = &counted.fault {
+        if let Some(failure) = &counted.failure {
             add(&self.failed, 1);
-            let cell = self.fault.get_or_init(Box::default);
+            let cell = self.failure.get_or_init(Box::default);
             let serial = self.serial.load(Ordering::Relaxed);
-            cell.write(serial, counted.status, now(), fault);
+            cell.write(serial, counted.status, now(), failure);
         }
     }
 
@@ -84,11 +84,11 @@ impl Tally {
         for (sum, number) in sum.latencies.0.iter_mut().zip(&self.latencies) {
             *sum = sum.wrapping_add(number.load(Ordering::Relaxed));
         }
-        let fault = self.fault.get().and_then(|cell| cell.read(serial));
-        if let Some(fault) = fault {
-            let is_later = |other: &super::LastFault| fault.when >= other.when;
-            if sum.last_fault.as_ref().is_none_or(is_later) {
-                sum.last_fault = Some(fault);
+        let failure = self.failure.get().and_then(|cell| cell.read(serial));
+        if let Some(failure) = failure {
+            let is_later = |other: &super::LastFailure| failure.when >= other.when;
+            if sum.last_failure.as_ref().is_none_or(is_later) {
+                sum.last_failure = Some(failure);
             }
         }
     }

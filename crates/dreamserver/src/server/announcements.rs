@@ -59,5 +59,9 @@ pub(super) fn banner(running: Option<&Running>) -> String {
         return String::new();
     };
     let addresses: Vec<String> = running.addresses.iter().map(ToString::to_string).collect();
-    format!("Announcements come in at {}\n", addresses.join(" and "))
+    let view = running.view();
+    format!(
+        "Announcements come in at {}\nThe live view is at {view}\n",
+        addresses.join(" and ")
+    )
 }

@@ -438,6 +438,23 @@ fn what_a_name_was_asked_is_counted_once_and_for_itself() {
 }
 
 #[test]
+fn the_list_tells_whether_the_port_answers() {
+    let (home, origin) = (Folder::new("core"), saying("hello"));
+    let core = Core::start(&home);
+    core.announce("up.example", &origin);
+    core.say(format!("add down.example {}", free_port()));
+    assert_eq!(listed(&core, "up.example", "health").as_deref(), Some("up"));
+    assert_eq!(
+        listed(&core, "down.example", "health").as_deref(),
+        Some("down")
+    );
+    drop(origin);
+    eventually("it is seen that nothing answers any more", || {
+        listed(&core, "up.example", "health").as_deref() == Some("down")
+    });
+}
+
+#[test]
 fn the_age_of_a_name_outlives_moves_and_restarts() {
     let (home, origin) = (Folder::new("core"), saying("hello"));
     let core = Core::start(&home);
@@ -477,6 +494,8 @@ fn the_commands_say_and_do_the_same() {
     let (_, text) = core.command(&["list", "--json"]);
     let names: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(names[0]["domain"], "cli.example");
+    assert_eq!(names[0]["health"], "up");
+    assert!(names[0]["age"].is_u64() && names[0]["requests"].is_u64());
     let (_, text) = core.command(&["status", "--json"]);
     let status: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(

@@ -24,3 +24,4 @@ mod start;
 mod systemd;
 mod takeover;
 mod tunnel;
+mod view;

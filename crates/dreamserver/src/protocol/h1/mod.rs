@@ -8,7 +8,7 @@ mod tunnel;
 use crate::error;
 use crate::exchange::{Body, BodyHandle, Peer, Request, Response};
 use crate::log::Record;
-use crate::metrics::{Counted, Fault};
+use crate::metrics::{Counted, Failure};
 use crate::outbound::OutboundError;
 use crate::serve::{Core, Held, Snapshot, client, serve, serve_reject};
 use crate::spare;
@@ -557,7 +557,7 @@ fn counted<'a>(request: &'a Request, response: &'a Response, end: End<'a>) -> Co
         End::Broken(error) => (true, Some(error)),
         End::Whole | End::Cut(_) => (false, response.reason.as_deref()),
     };
-    let fault = || Fault {
+    let failure = || Failure {
         method: request.head.method_text(),
         path: request.head.path(),
         reason,
@@ -568,7 +568,7 @@ fn counted<'a>(request: &'a Request, response: &'a Response, end: End<'a>) -> Co
             Some(endpoint) => endpoint.latency,
             None => request.received.elapsed(),
         },
-        fault: (broken || status >= 500).then(fault),
+        failure: (broken || status >= 500).then(failure),
     }
 }
 

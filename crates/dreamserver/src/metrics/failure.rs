@@ -1,16 +1,16 @@
-//! The last fault of a name on one core, written while others may read it.
+//! The last failure of a name on one core, written while others may read it.
 //!
 //! The writer makes the version odd, writes, and makes it even; a reader that saw it odd or changing has read nothing. The
 //! words are atomic, so that what is read meanwhile is only old or new, and then thrown away.
 
-use super::Fault;
+use super::Failure;
 use std::io::Write;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::time::{Duration, SystemTime};
 
 /// The last exchange that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LastFault {
+pub struct LastFailure {
     /// When it ended, to the millisecond.
     pub when: SystemTime,
     /// The status of the answer.
@@ -26,7 +26,7 @@ const LONGEST: usize = WORDS * 8;
 const TRIES: usize = 16;
 
 #[derive(Default)]
-pub(super) struct FaultCell {
+pub(super) struct FailureCell {
     version: AtomicU32,
     /// The name's serial, the status, and the length of the text.
     head: AtomicU64,
@@ -34,10 +34,10 @@ pub(super) struct FaultCell {
     text: [AtomicU64; WORDS],
 }
 
-impl FaultCell {
-    pub(super) fn write(&self, serial: u32, status: u16, when: SystemTime, fault: &Fault<'_>) {
+impl FailureCell {
+    pub(super) fn write(&self, serial: u32, status: u16, when: SystemTime, failure: &Failure<'_>) {
         let mut text = [0; LONGEST];
-        let len = compose(fault, &mut text) as u64;
+        let len = compose(failure, &mut text) as u64;
         let millis = when
             .duration_since(SystemTime::UNIX_EPOCH)
             .map_or(0, |since| since.as_millis() as u64);
@@ -56,14 +56,14 @@ impl FaultCell {
             .store(version.wrapping_add(2), Ordering::Release);
     }
 
-    /// The fault of the name with this serial, if there was one.
-    pub(super) fn read(&self, serial: u32) -> Option<LastFault> {
+    /// The failure of the name with this serial, if there was one.
+    pub(super) fn read(&self, serial: u32) -> Option<LastFailure> {
         (0..TRIES)
             .find_map(|_| self.try_read())
-            .and_then(|(owner, fault)| (owner == serial).then_some(fault))
+            .and_then(|(owner, failure)| (owner == serial).then_some(failure))
     }
 
-    fn try_read(&self) -> Option<(u32, LastFault)> {
+    fn try_read(&self) -> Option<(u32, LastFailure)> {
         let version = self.version.load(Ordering::Acquire);
         let head = self.head.load(Ordering::Relaxed);
         let millis = self.millis.load(Ordering::Relaxed);
@@ -77,24 +77,24 @@ impl FaultCell {
             return None;
         }
         let text = &text[..usize::from(head as u16).min(LONGEST)];
-        let fault = LastFault {
+        let failure = LastFailure {
             when: SystemTime::UNIX_EPOCH + Duration::from_millis(millis),
             status: (head >> 16) as u16,
             text: whole_characters(text).into(),
         };
-        Some(((head >> 32) as u32, fault))
+        Some(((head >> 32) as u32, failure))
     }
 }
 
 /// Writes as much of the text as fits.
-fn compose(fault: &Fault<'_>, text: &mut [u8; LONGEST]) -> usize {
+fn compose(failure: &Failure<'_>, text: &mut [u8; LONGEST]) -> usize {
     let mut rest = &mut text[..];
     // What does not fit is cut off.
-    let _ = rest.write_all(fault.method);
+    let _ = rest.write_all(failure.method);
     let _ = rest.write_all(b" ");
     // A long path leaves room for the reason.
-    let _ = rest.write_all(&fault.path[..fault.path.len().min(LONGEST / 2)]);
-    if let Some(reason) = fault.reason {
+    let _ = rest.write_all(&failure.path[..failure.path.len().min(LONGEST / 2)]);
+    if let Some(reason) = failure.reason {
         let _ = rest.write_all(b": ");
         let _ = rest.write_all(reason.as_bytes());
     }
