@@ -5,10 +5,17 @@
 //! map, the last branch and the bucket are what a look-up waits for. Both are an `Arc` of an array, so that a change
 //! copies one array for each step of its way, and only where another version still holds it.
 //!
-//! Measured with `bench/routing` (a million names of 20 bytes on average, values of one `Arc` each; a virtual AMD EPYC core
-//! with 1 MiB of L2 cache; look-ups at random keys, inserts while the version before is still held):
+//! Measured with `bench/routing` (a million names of 20 bytes on average, values of one `Arc` each, on two cores of a shared
+//! machine; look-ups at random keys, changes while the version before is still held, medians):
 //!
-//! MEASURED
+//! |  | look-up | change | memory |
+//! |---|---|---|---|
+//! | this | 320–390 ns | 1.2–1.4 µs | 62 MB for all cores |
+//! | `imbl::HashMap` | 420–440 ns | 2.6 µs | 220 MB for all cores |
+//! | a `HashMap` for each core, told of each change | 220–270 ns | 0.1 µs on each core | 186 MB for each core |
+//!
+//! The last one is the fastest to read, and costs its memory and every change once a core. With 8 children and buckets of 8 the
+//! look-up takes 390–440 ns.
 
 use super::text::Text;
 use std::array;
@@ -277,13 +284,14 @@ impl Way {
 }
 
 /// Bits of the hash for each step.
-const BITS: u32 = 3;
+const BITS: u32 = 4;
 
 /// Children of a branch.
 const WIDTH: usize = 1 << BITS;
 
-/// A bucket with so many entries becomes a branch before it takes another.
-const FULL: usize = 8;
+/// A bucket with so many entries becomes a branch before it takes another. A step costs a cache line and a page that are not
+/// at hand; the entries of a bucket lie side by side.
+const FULL: usize = 24;
 
 #[cfg(test)]
 mod tests {
