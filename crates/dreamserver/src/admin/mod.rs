@@ -1,7 +1,7 @@
 //! The live view: what was announced, how it does, and a way to add and remove, in a browser on this machine.
 //!
 //! The same engine serves it as everything else: a core of its own on the control thread, with one route to one handler
-//! ([`View`]). It knows nothing of the table: it asks the control plane through a channel ([`Ask`]), and is given samples to
+//! (`View`). It knows nothing of the table: it asks the control plane through a channel ([`Ask`]), and is given samples to
 //! show. A slow browser holds up its own connection, and nothing else.
 
 mod guard;
