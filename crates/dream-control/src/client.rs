@@ -119,7 +119,10 @@ impl fmt::Display for Error {
                 "nobody listens on UDP {address}: start the server with `dreamserver core`"
             ),
             Error::NoAnswer(address) => {
-                write!(f, "no answer from UDP {address} within {PATIENCE:?}")
+                write!(
+                    f,
+                    "no answer from UDP {address} within {PATIENCE:?}: the server hangs, or another program listens there"
+                )
             }
             Error::Refused(refusal) => write!(f, "the server refused: {refusal}"),
             Error::NotAReply(address, fault) => {

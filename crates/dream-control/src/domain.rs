@@ -162,7 +162,7 @@ impl fmt::Display for Wrong {
             }
             Wrong::Character(c) => {
                 let c = quote(c.encode_utf8(&mut [0; 4]));
-                write!(f, "{c} may not stand in a name")
+                write!(f, "“{c}” may not stand in a name")
             }
             Wrong::Hyphen => f.write_str("a label begins or ends with a hyphen"),
             Wrong::LongLabel => write!(f, "a label has more than {MAX_LABEL} bytes"),
@@ -234,13 +234,13 @@ mod tests {
             (".com", ".com: a label of the name is empty"),
             ("a..b", "a..b: a label of the name is empty"),
             ("a.b..", "a.b..: a label of the name is empty"),
-            ("a_b.com", "a_b.com: _ may not stand in a name"),
+            ("a_b.com", "a_b.com: “_” may not stand in a name"),
             ("a b", "a b: a blank may not stand in a name"),
-            ("a:80", "a:80: : may not stand in a name"),
-            ("https://a", "https://a: : may not stand in a name"),
+            ("a:80", "a:80: “:” may not stand in a name"),
+            ("https://a", "https://a: “:” may not stand in a name"),
             ("a\nb", "a\\nb: a blank may not stand in a name"),
-            ("a\0", "a\\0: \\0 may not stand in a name"),
-            ("a。b", "a。b: 。 may not stand in a name"),
+            ("a\0", "a\\0: “\\0” may not stand in a name"),
+            ("a。b", "a。b: “。” may not stand in a name"),
             ("-a.com", "-a.com: a label begins or ends with a hyphen"),
             ("a-.com", "a-.com: a label begins or ends with a hyphen"),
             ("*", "*: a * stands only for the whole first label"),
@@ -257,7 +257,7 @@ mod tests {
             ("0X7F.0x1", "0X7F.0x1: an IP address is not a name"),
             ("0x", "0x: an IP address is not a name"),
             ("::1", "::1: an IP address is not a name"),
-            ("[::1]", "[::1]: [ may not stand in a name"),
+            ("[::1]", "[::1]: “[” may not stand in a name"),
         ] {
             let fault = Domain::parse(text).expect_err(text);
             assert_eq!(fault.code(), "bad-domain");

@@ -90,7 +90,9 @@ fn silence_ends() {
     let (_socket, address) = socket();
     let error = Client::new(address).send(&Command::Ping).unwrap_err();
     assert!(matches!(error, Error::NoAnswer(at) if at == address));
-    let text = format!("no answer from UDP {address} within 2s");
+    let text = format!(
+        "no answer from UDP {address} within 2s: the server hangs, or another program listens there"
+    );
     assert_eq!(error.to_string(), text);
 }
 
@@ -98,7 +100,7 @@ fn silence_ends() {
 fn a_bad_name_is_not_sent() {
     let (socket, address) = socket();
     let error = Client::new(address).announce("a_b", 80).unwrap_err();
-    let text = "bad-domain: a_b: _ may not stand in a name";
+    let text = "bad-domain: a_b: “_” may not stand in a name";
     assert_eq!(error.to_string(), text);
     let error = Client::new(address).announce("a", 0).unwrap_err();
     assert_eq!(error.to_string(), "bad-port: 0 is not 1–65535");

@@ -135,14 +135,14 @@ fn domains_and_ports_that_are_none() {
             "missing: add needs a port, as in add example.com 5665",
         ),
         ("remove", "missing: remove needs a domain"),
-        ("add a_b 1", "bad-domain: a_b: _ may not stand in a name"),
+        ("add a_b 1", "bad-domain: a_b: “_” may not stand in a name"),
         (
             "add 5665 a",
             "bad-domain: 5665: an IP address is not a name",
         ),
         (
             "add ttl=5 1",
-            "bad-domain: ttl=5: = may not stand in a name",
+            "bad-domain: ttl=5: “=” may not stand in a name",
         ),
         (
             "remove 10.0.0.1",
@@ -298,7 +298,7 @@ fn what_is_quoted_is_cut_and_escaped() {
     let cut = &name[..64];
     assert_eq!(
         fault.to_string(),
-        format!("bad-domain: {cut}…: _ may not stand in a name")
+        format!("bad-domain: {cut}…: “_” may not stand in a name")
     );
     let fault = Command::parse("do\u{202e}it\u{2028}ok".as_bytes()).unwrap_err();
     let text = "unknown-command: do\\u{202e}it\\u{2028}ok is not add";

@@ -121,9 +121,14 @@ fn serve_without_file(base: Base, chosen: Chosen, shared: args::Shared) -> ExitC
     match shared.config {
         None => serve(base, chosen, shared),
         Some(_) => {
-            let _ = fail(
-                "this command takes no configuration file: leave out --config, or write the route there",
-            );
+            let _ = fail(match base {
+                Base::Core => {
+                    "this command takes no configuration file: leave out --config; with one, `dreamserver` takes announcements too, and `dreamserver run --take-over` takes the place of a running one"
+                }
+                _ => {
+                    "this command takes no configuration file: leave out --config, or write the route there"
+                }
+            });
             ExitCode::from(USAGE)
         }
     }

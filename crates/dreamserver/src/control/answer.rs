@@ -7,7 +7,7 @@ use super::lease::Leases;
 use super::owners::Owners;
 use super::table::{Change, Table};
 use super::view::Views;
-use super::{Ending, Options, StartError, host, name};
+use super::{Ending, Options, StartError, host, name, view};
 use crate::cli::Mode;
 use crate::log;
 use crate::sockets::Sender;
@@ -16,7 +16,7 @@ use crate::takeover::{Holdings, Serves};
 use dream_control::{Add, Command, Domain, Reply};
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -56,6 +56,8 @@ pub(super) struct Control {
     pub(super) probes: Semaphore,
     pub(super) health: Health,
     pub(super) views: Views,
+    /// Where announcements come in.
+    addresses: Vec<SocketAddr>,
     /// Where the live view is.
     pub(super) view: String,
     pub(super) started: Instant,
@@ -90,7 +92,10 @@ impl Drop for UnderWay {
 
 impl Control {
     /// What was known before is known again, and routed.
-    pub(super) fn open(options: Options, view: String) -> Result<(Rc<Control>, Store), StartError> {
+    pub(super) fn open(
+        options: Options,
+        addresses: Vec<SocketAddr>,
+    ) -> Result<(Rc<Control>, Store), StartError> {
         let folder = options.folder;
         let (mut store, recovered) = Store::open(folder.clone()).map_err(StartError::State)?;
         for damage in &recovered.damaged {
@@ -128,7 +133,8 @@ impl Control {
             probes: Semaphore::new(PROBES),
             health: Health::default(),
             views: Views::default(),
-            view,
+            view: view::address(&addresses),
+            addresses,
             started: Instant::now(),
         });
         for (name, entry) in control.table.borrow().entries().iter() {
@@ -268,7 +274,10 @@ impl Control {
     }
 
     fn is_own_port(&self, port: u16) -> bool {
-        self.holdings.has_port(port) || port == dream_control::PORT
+        let is_ours = |address: &SocketAddr| address.port() == port;
+        self.holdings.has_port(port)
+            || self.addresses.iter().any(is_ours)
+            || port == dream_control::PORT
     }
 
     /// Makes a change durable, and has every core know it.
@@ -276,7 +285,10 @@ impl Control {
         self.queue
             .commit(Change { name, entry })
             .await
-            .map_err(|error| refusal("not-kept", &error.to_string()))
+            .map_err(|error| {
+                let folder = self.folder.path().display();
+                refusal("not-kept", &format!("{folder}: {error}"))
+            })
     }
 
     /// The table's, now that they are durable; ends when every core routes by them.

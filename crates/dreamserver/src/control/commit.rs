@@ -96,12 +96,16 @@ pub(super) async fn run(
         compacting: None,
         compact_from: Instant::now(),
     };
+    // Every start leaves a journal, even where nobody announces anything.
+    let begins = keeper.store.as_ref().is_some_and(Store::needs_compaction);
+    if begins && keeper.commit(Vec::new()).await.is_none() {
+        return keeper.lost();
+    }
     loop {
         tokio::select! {
             batch = keeper.control.queue.next() => {
                 if keeper.commit(batch).await.is_none() {
-                    tracing::error!("announcements can no longer be kept: a fault of our own");
-                    return None;
+                    return keeper.lost();
                 }
             }
             compacted = finished(&mut keeper.compacting) => keeper.finish(compacted),
@@ -177,6 +181,11 @@ impl Keeper {
             }
         });
         Some(())
+    }
+
+    fn lost(self) -> Option<Store> {
+        tracing::error!("announcements can no longer be kept: a fault of our own");
+        None
     }
 
     fn finish(&mut self, compacted: io::Result<Compacted>) {

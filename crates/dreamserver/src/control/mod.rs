@@ -115,7 +115,8 @@ impl fmt::Display for StartError {
             StartError::Taken(address) => {
                 write!(
                     f,
-                    "another program listens on {address}: is a dreamserver running already?"
+                    "another program listens on {address}: is a dreamserver running already? `dreamserver stop` ends it, \
+                     and --control names another port"
                 )
             }
             StartError::Listen(address, error) => {
@@ -236,9 +237,9 @@ async fn begin(
     options: Options,
     ports: Ports,
 ) -> Result<(Rc<Control>, state::Store, Watched), StartError> {
-    let view = view::address(&ports.addresses);
+    let addresses = ports.addresses.clone();
     let ports = ports.watch().map_err(StartError::System)?;
-    let (control, store) = Control::open(options, view)?;
+    let (control, store) = Control::open(options, addresses)?;
     let published = control.table.borrow_mut().publish();
     published.await;
     Ok((control, store, ports))

@@ -3,7 +3,7 @@
 use super::{StartError, announcements, displace, open};
 use crate::cli::{Base, Plan};
 use crate::control::{self, Before, Ports};
-use crate::listener::Inherited;
+use crate::listener::{Inherited, busy_by};
 use crate::state::{self, Folder, FolderError};
 use crate::takeover::{self, Given, Serves, Taking};
 use std::fmt;
@@ -41,6 +41,8 @@ pub(super) enum NoDesk {
     Control(control::StartError),
     /// The running server does not hand over, and goes on.
     TakeOver(takeover::Error),
+    /// The running server does not answer; its process and name, if the system tells.
+    Hangs(Option<(u32, String)>),
 }
 
 impl fmt::Display for NoDesk {
@@ -55,6 +57,25 @@ impl fmt::Display for NoDesk {
                     "the running server does not hand over and goes on: {error}"
                 )
             }
+            NoDesk::Hangs(process) => {
+                f.write_str("the running server does not answer")?;
+                if let Some((pid, name)) = process {
+                    write!(f, ": {name}, process {pid}")?;
+                }
+                f.write_str("\nif it hangs, end it with `kill -9` and start again: what was acknowledged is kept")
+            }
+        }
+    }
+}
+
+impl NoDesk {
+    /// The same, with who it is about.
+    fn at(self, addresses: &[SocketAddr]) -> NoDesk {
+        match self {
+            NoDesk::TakeOver(takeover::Error::Slow) => {
+                NoDesk::Hangs(addresses.first().and_then(|at| busy_by(at.port())))
+            }
+            error => error,
         }
     }
 }
@@ -96,7 +117,9 @@ impl Beginning {
         let addresses = announcements::addresses(control);
         let path = state::folder(plan.overrides.state.as_deref()).map_err(NoDesk::NoFolder)?;
         let (folder, given) = match plan.takes_over() {
-            true => runtime.block_on(self.folder(&path, plan.serves()))?,
+            true => runtime
+                .block_on(self.folder(&path, plan.serves()))
+                .map_err(|error| error.at(&addresses))?,
             false => (Folder::open(&path).map_err(NoDesk::Folder)?, None),
         };
         let (ports, before) = match given {

@@ -176,6 +176,8 @@ impl Disk for Folder {
     type File = File;
 
     fn create(&self, name: &str) -> io::Result<File> {
+        // What is there under the same name now may be locked by another server.
+        still_there(&self.0.folder)?;
         OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -221,7 +223,8 @@ impl Disk for Folder {
 impl DiskFile for File {
     fn sync(&mut self) -> io::Result<()> {
         // The size is synced with the bytes; the times do not matter.
-        self.sync_data()
+        self.sync_data()?;
+        still_there(self)
     }
 
     fn truncate(&mut self, length: u64) -> io::Result<()> {
@@ -273,6 +276,17 @@ fn identity(file: impl AsFd) -> io::Result<(u64, u64)> {
     let stat = fstat(file)?;
     // Their types differ from system to system.
     Ok((stat.st_dev as u64, stat.st_ino as u64))
+}
+
+/// Nobody will find what is written to a file, or into a folder, that was removed.
+fn still_there(file: &File) -> io::Result<()> {
+    match file.metadata()?.nlink() {
+        0 => Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            "the folder, or a file in it, was removed",
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn is_of_disk(error: &io::Error) -> bool {

@@ -166,6 +166,63 @@ fn what_was_acknowledged_outlives_the_process() {
 }
 
 #[test]
+fn nothing_is_acknowledged_into_a_folder_that_was_removed() {
+    let (home, origin) = (Folder::new("core"), saying("here"));
+    let core = Core::start(&home);
+    core.announce("kept.example", &origin);
+    let state = home.join("state");
+    fs::remove_dir_all(&state).unwrap();
+    let refusal = format!("err not-kept: {}: ", state.display());
+    for _ in 0..3 {
+        let reply = core.say("add new.example 5665");
+        assert!(reply.starts_with(&refusal), "{reply}");
+    }
+    assert_eq!(core.ask("kept.example"), (200, "here".into()));
+    assert_eq!(core.ask("new.example").0, 404);
+}
+
+#[test]
+fn files_that_were_removed_are_written_anew() {
+    let (home, origin) = (Folder::new("core"), saying("here"));
+    let core = Core::start(&home);
+    core.announce("old.example", &origin);
+    for file in files(&home) {
+        fs::remove_file(file).unwrap();
+    }
+    let again = format!("add new.example {}", origin.address().port());
+    eventually("it is kept", || core.say(&again).starts_with("ok"));
+    eventually("all is written anew", || checkpoints(&home) == 1);
+    drop(core);
+    let core = Core::start(&home);
+    assert_eq!(core.ask("old.example"), (200, "here".into()));
+    assert_eq!(core.ask("new.example"), (200, "here".into()));
+}
+
+#[test]
+fn starts_alone_do_not_fill_the_folder() {
+    let home = Folder::new("core");
+    for _ in 0..9 {
+        drop(Core::start(&home));
+    }
+    let _core = Core::start(&home);
+    eventually("what they left is put together", || checkpoints(&home) == 1);
+}
+
+fn files(home: &Folder) -> Vec<PathBuf> {
+    let names = fs::read_dir(home.join("state")).unwrap();
+    names.map(|name| name.unwrap().path()).collect()
+}
+
+/// Those that are whole.
+fn checkpoints(home: &Folder) -> usize {
+    let is_one = |path: &&PathBuf| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        name.starts_with("checkpoint-") && name.ends_with(".txt")
+    };
+    files(home).iter().filter(is_one).count()
+}
+
+#[test]
 fn what_is_said_again_is_not_written_again() {
     let (home, origin) = (Folder::new("core"), saying("here"));
     let core = Core::start(&home);
@@ -220,8 +277,10 @@ fn nonsense_gets_an_error_that_says_what_was_wrong() {
         );
         assert!(!reply.contains('\n'), "{reply}");
     }
-    let reply = core.say(format!("add circle.example {own}"));
-    assert!(reply.starts_with("err own-port: "), "{reply}");
+    for own in [own, core.control.port()] {
+        let reply = core.say(format!("add circle.example {own}"));
+        assert!(reply.starts_with("err own-port: "), "{reply}");
+    }
     assert_eq!(core.say("ping"), "ok ping");
 }
 
