@@ -58,7 +58,7 @@ const COLUMNS: [fn(&[Value]) -> Column; 7] = [
     |names| Column::numbers("PORT", names, place),
     |names| Column::words("OWNER", names, |name| text(&name["owner"])),
     |names| Column::numbers("AGE", names, |name| name["age"].as_u64().map(age)),
-    |names| Column::words("HEALTH", names, |name| text(&name["health"])),
+    |names| Column::words("HEALTH", names, health),
     |names| Column::numbers("REQUESTS", names, |name| text(&name["requests"])),
     |names| Column::words("UNTIL", names, until),
 ];
@@ -119,6 +119,14 @@ fn text(value: &Value) -> Option<String> {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),
         other => Some(other.to_string()),
+    }
+}
+
+/// Whether the port answers. A name that waits for that is still served from another one.
+fn health(name: &Value) -> Option<String> {
+    match name["from"] {
+        Value::Null => text(&name["health"]),
+        _ => Some("waiting".into()),
     }
 }
 

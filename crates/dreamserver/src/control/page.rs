@@ -91,8 +91,8 @@ pub(super) fn health_text(answers: bool) -> &'static str {
 
 const LONGEST_HEALTH: usize = " health=down\n".len();
 
-/// A line of the list: as it would be announced, with what is left of a lease, the user that the name belongs to, its age, and
-/// what it has been asked since the server was started.
+/// A line of the list: as it would be announced, with what is left of a lease, where its requests go while it waits for its port,
+/// the user that the name belongs to, its age, and what it has been asked since the server was started.
 fn line(name: &str, entry: &Entry, sum: &Sum) -> String {
     let mut line = format!("{name} {}", entry.port);
     let mut option = |key: &str, value: Option<String>| {
@@ -103,6 +103,7 @@ fn line(name: &str, entry: &Entry, sum: &Sum) -> String {
     };
     let left = |until: u64| until.saturating_sub(seconds(SystemTime::now()));
     option("host", entry.host.map(|host| host.to_string()));
+    option("from", entry.from.as_ref().map(ToString::to_string));
     option("owner", entry.owner.map(|owner| owner.to_string()));
     option("ttl", entry.until.map(|until| format!("{}s", left(until))));
     option("pid", entry.process.map(|process| process.pid.to_string()));

@@ -63,7 +63,8 @@ pub use self::import::{BadLine, Imported, import, old_targets, remember_import};
 pub use self::mirror::mirror;
 pub use self::store::{OpenError, Recovered, Store};
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 
 /// Where the requests for a domain go, and for how long.
@@ -130,6 +131,16 @@ pub struct Target {
     pub host: Option<IpAddr>,
     /// The port of the program.
     pub port: u16,
+}
+
+/// A port, or a machine and its port.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host {
+            Some(host) => SocketAddr::new(host, self.port).fmt(f),
+            None => self.port.fmt(f),
+        }
+    }
 }
 
 /// A process; the number alone is used again by the system.

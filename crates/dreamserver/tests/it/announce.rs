@@ -295,6 +295,11 @@ fn a_name_moves_only_to_a_port_that_answers() {
         format!("ok add shop.example {port} waiting")
     );
     assert_eq!(core.ask("shop.example").1, "old", "nobody is cut off");
+    let listed = core.say("list");
+    let from = format!("shop.example {port} from={} ", old.address().port());
+    assert!(listed.contains(&from), "{listed}");
+    let (_, table) = core.command(&["list"]);
+    assert!(table.contains(" waiting "), "{table}");
     let new = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
     std::thread::spawn(move || {
         while let Ok((mut stream, _)) = new.accept() {
