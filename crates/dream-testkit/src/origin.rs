@@ -110,6 +110,23 @@ impl Origin {
         Origin::each(|request| respond(200, "message/http", &request.raw))
     }
 
+    /// Agrees to an upgrade, and sends everything back from then on.
+    pub fn tunnel() -> Origin {
+        let agree =
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+        Origin::start(move |connection| {
+            if connection.read_request().is_none() || !connection.write(agree) {
+                return;
+            }
+            loop {
+                let bytes = connection.read_some(1);
+                if bytes.is_empty() || !connection.write(&bytes) {
+                    return;
+                }
+            }
+        })
+    }
+
     /// Gives the n-th connection the n-th of `responses` after its first request, and closes it; the last goes to
     /// all that follow.
     pub fn script(responses: &[&[u8]]) -> Origin {

@@ -208,7 +208,7 @@ pub(super) enum Command {
     },
     /// Serve the names that programs on this machine announce, on port 80
     #[command(
-        after_help = "A program announces itself with one UDP datagram to 127.0.0.1:40608, such as `add example.com 5665`:\n  echo -n 'add example.com 5665' > /dev/udp/127.0.0.1/40608\n  dreamserver add example.com 5665\n\nIn the background, until `dreamserver stop`:\n  dreamserver core --release"
+        after_help = "A program announces itself with one UDP datagram to 127.0.0.1:40608, such as `add example.com 5665`:\n  echo -n 'add example.com 5665' > /dev/udp/127.0.0.1/40608\n  dreamserver add example.com 5665\n\nIn the background, until `dreamserver stop`:\n  dreamserver core --release\n\nStarted again it takes the place of the one that runs, which finishes what it has: that is how to upgrade."
     )]
     Core(CoreArguments),
     /// Announce a name: requests for it go to a port of this machine

@@ -76,7 +76,7 @@ fn a_switch_goes_on() {
 fn take_overs_under_load_lose_nothing() {
     let count = std::env::var("DREAM_TAKEOVERS").map_or(5, |count| count.parse().unwrap());
     let home = Folder::new("take-over");
-    let (hello, bodies, chat) = (saying("hello"), Origin::start(bodies), Origin::start(echo));
+    let (hello, bodies, chat) = (saying("hello"), Origin::start(bodies), Origin::tunnel());
     let mut core = Core::start(&home);
     core.announce("hello.example", &hello);
     core.announce("bodies.example", &bodies);
@@ -244,20 +244,6 @@ fn bodies(connection: &mut Connection) {
             connection.write(format!("HTTP/1.1 200 OK\r\nContent-Length: {LONG}\r\n\r\n"));
             for piece in whole().chunks(PIECE) {
                 connection.write(piece);
-            }
-        }
-    }
-}
-
-/// Agrees to an upgrade and sends everything back.
-fn echo(connection: &mut Connection) {
-    let agree =
-        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-    if connection.read_request().is_some() && connection.write(agree) {
-        loop {
-            let bytes = connection.read_some(1);
-            if bytes.is_empty() || !connection.write(&bytes) {
-                return;
             }
         }
     }

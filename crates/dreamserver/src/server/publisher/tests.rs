@@ -279,22 +279,6 @@ fn a_request_ends_where_it_began() {
     assert_eq!(ask(&mut running, "a"), "new");
 }
 
-/// Agrees to an upgrade and sends everything back.
-fn tunnel_echo() -> Origin {
-    Origin::start(|connection| {
-        let agree =
-            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-        if connection.read_request().is_some() && connection.write(agree) {
-            loop {
-                let bytes = connection.read_some(1);
-                if bytes.is_empty() || !connection.write(&bytes) {
-                    return;
-                }
-            }
-        }
-    })
-}
-
 /// Streams a body of `length` bytes, one for each word of the test.
 fn stream(length: usize) -> (Origin, mpsc::Sender<()>) {
     let (more, told) = mpsc::channel::<()>();
@@ -318,7 +302,7 @@ fn streams_and_tunnels_go_on_while_ten_thousand_names_change() {
     const CHANGES: usize = 10_000;
     const WORDS: usize = 100;
     let mut house = House::new(&[]);
-    let (chat, (events, more)) = (tunnel_echo(), stream(WORDS));
+    let (chat, (events, more)) = (Origin::tunnel(), stream(WORDS));
     house.add("chat.example.com", &house.to(&chat));
     house.add("events.example.com", &house.to(&events));
     let (mut talking, mut listening) = (
