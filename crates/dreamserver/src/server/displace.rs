@@ -29,9 +29,11 @@ pub(super) fn displace(address: SocketAddr, listen: &[ListenAddress]) -> Result<
         UdpSocket::bind((address.ip(), 0)).and_then(|socket| socket.send_to(b"shutdown", address));
     told.map_err(|error| StartError::Listen(address, error))?;
     let end = Instant::now() + PATIENCE;
-    let is_taken =
-        || is_bound(address) || listen.iter().flat_map(ListenAddress::sockets).any(is_taken);
-    while is_taken() && Instant::now() < end {
+    let is_left = || {
+        let mut others = listen.iter().flat_map(ListenAddress::sockets);
+        !is_bound(address) && !others.any(is_taken)
+    };
+    while !is_left() && Instant::now() < end {
         sleep(LOOK);
     }
     match is_bound(address) {

@@ -214,8 +214,8 @@ impl Server {
         let holdings = Holdings::default();
         holdings.add(opened.holdings);
         let (sender, endings) = mpsc::unbounded_channel();
-        // Names are routed before the first request comes.
         let log_place = Arc::new(Mutex::new(build::log_place(&plan.config)));
+        // Names are routed before the first request comes.
         let control = desk
             .map(|desk| announcements::start(&plan, desk, publisher, &holdings, &log_place, sender))
             .transpose()
