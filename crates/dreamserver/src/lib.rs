@@ -14,6 +14,7 @@ pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod credential;
 pub mod detach;
 pub mod digits;
 pub mod error;

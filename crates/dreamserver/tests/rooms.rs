@@ -23,9 +23,24 @@ const BACK_OFFICE: [&str; 10] = [
     "takeover",
 ];
 
-const SHELF: [&str; 16] = [
-    "address", "digits", "error", "exchange", "inbound", "limits", "log", "metrics", "options",
-    "outbound", "pipe", "sockets", "spare", "stream", "template", "time",
+const SHELF: [&str; 17] = [
+    "address",
+    "credential",
+    "digits",
+    "error",
+    "exchange",
+    "inbound",
+    "limits",
+    "log",
+    "metrics",
+    "options",
+    "outbound",
+    "pipe",
+    "sockets",
+    "spare",
+    "stream",
+    "template",
+    "time",
 ];
 
 /// Files that join the rooms instead of being one.
