@@ -2,7 +2,7 @@
 //!
 //! A request walks one straight hallway through these rooms, and its response walks back:
 //! `listener → protocol → serve → router → middleware → handler → upstream`.
-//! The back office (`admin`, `cli`, `config`, `control`, `detach`, `pid_file`, `server`, `state`, `systemd`, `takeover`) builds what the
+//! The back office (`admin`, `authority`, `cli`, `config`, `control`, `detach`, `pid_file`, `server`, `state`, `systemd`, `takeover`) builds what the
 //! hallway uses. The shelf (all
 //! the others) is used by every room. A room imports rooms to its right and the shelf only.
 
@@ -11,6 +11,7 @@ compile_error!("DreamServer needs a Unix: on Windows, build and run it inside WS
 
 pub mod address;
 pub mod admin;
+pub mod authority;
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -18,8 +18,17 @@ const HALLWAY: [&str; 7] = [
     "upstream",
 ];
 
-const BACK_OFFICE: [&str; 10] = [
-    "admin", "cli", "config", "control", "detach", "pid_file", "server", "state", "systemd",
+const BACK_OFFICE: [&str; 11] = [
+    "admin",
+    "authority",
+    "cli",
+    "config",
+    "control",
+    "detach",
+    "pid_file",
+    "server",
+    "state",
+    "systemd",
     "takeover",
 ];
 

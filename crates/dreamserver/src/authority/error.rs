@@ -1,0 +1,75 @@
+//! Why there is no certificate for a name, and what to do about it.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// Why a CA, or a certificate of one, cannot be had. The text says which file it is about and what to do next.
+#[derive(Debug)]
+pub enum AuthorityError {
+    /// That is neither a DNS name nor an address.
+    NoName(String),
+    /// No CA that is trusted here may sign for the name.
+    NotCovered {
+        /// The name.
+        name: String,
+    },
+    /// The CA was valid once.
+    Ended(PathBuf),
+    /// Others may read the key.
+    Exposed(PathBuf),
+    /// What is in the file cannot be used, and why.
+    Unusable(PathBuf, String),
+    /// What the system says about the file.
+    System(PathBuf, io::Error),
+    /// Nobody says where the CA is to be.
+    NoFolder,
+    /// The certificate could not be made.
+    Making(String),
+}
+
+impl fmt::Display for AuthorityError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AuthorityError::NoName(name) => {
+                write!(f, "{name:?} is no name that a certificate can be for")
+            }
+            AuthorityError::NotCovered { name } => {
+                let name = name.strip_prefix("*.").unwrap_or(name);
+                write!(
+                    f,
+                    "no CA that is trusted here may sign for {name}: `dreamserver trust --name {name}` makes one for it"
+                )
+            }
+            AuthorityError::Ended(path) => write!(
+                f,
+                "the CA {} is no longer valid: `dreamserver trust` makes another one",
+                path.display()
+            ),
+            AuthorityError::Exposed(path) => write!(
+                f,
+                "other users may read the key {path}: try `chmod 600 {path}`, or `dreamserver untrust` if one of them may have done so",
+                path = path.display()
+            ),
+            AuthorityError::Unusable(path, reason) => {
+                write!(f, "the CA {} cannot be used: {reason}", path.display())
+            }
+            AuthorityError::System(path, error) => {
+                write!(f, "{} cannot be used: {error}", path.display())
+            }
+            AuthorityError::NoFolder => f.write_str(
+                "no folder for the CA: none is given, and XDG_DATA_HOME and HOME are not set",
+            ),
+            AuthorityError::Making(reason) => write!(f, "no certificate can be made: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for AuthorityError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            AuthorityError::System(_, source) => Some(source),
+            _ => None,
+        }
+    }
+}
