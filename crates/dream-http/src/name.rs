@@ -88,6 +88,7 @@ names! {
     Vary = "Vary",
     Via = "Via",
     WwwAuthenticate = "WWW-Authenticate",
+    XClientSubject = "X-Client-Subject",
     XContentTypeOptions = "X-Content-Type-Options",
     XForwardedFor = "X-Forwarded-For",
     XForwardedHost = "X-Forwarded-Host",

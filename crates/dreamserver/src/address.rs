@@ -3,6 +3,7 @@
 //! They stand on the shelf because the configuration parses them, the listener binds them and the
 //! upstream connects to them.
 
+use crate::exchange::Scheme;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -41,6 +42,48 @@ impl ListenAddress {
             ListenAddress::Any(port) | ListenAddress::Loopback(port) => *port,
             ListenAddress::Exact(address) => address.port(),
         }
+    }
+}
+
+/// An address to listen on, and how clients speak there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ListenEntry {
+    /// The address.
+    pub address: ListenAddress,
+    /// In the clear or over TLS.
+    pub scheme: Scheme,
+}
+
+impl ListenEntry {
+    /// Where clients speak HTTP in the clear.
+    pub fn http(address: ListenAddress) -> ListenEntry {
+        let scheme = Scheme::Http;
+        ListenEntry { address, scheme }
+    }
+
+    /// Where clients speak TLS.
+    pub fn https(address: ListenAddress) -> ListenEntry {
+        let scheme = Scheme::Https;
+        ListenEntry { address, scheme }
+    }
+}
+
+impl ListenAddress {
+    /// Where browsers look for the secure side of this address: port 443 for port 80, and 8443 for 8080. Others have none that
+    /// anybody would guess.
+    pub fn secure_side(&self) -> Option<ListenAddress> {
+        let port = match self.port() {
+            80 => 443,
+            8080 => 8443,
+            _ => return None,
+        };
+        Some(match self {
+            ListenAddress::Any(_) => ListenAddress::Any(port),
+            ListenAddress::Loopback(_) => ListenAddress::Loopback(port),
+            ListenAddress::Exact(address) => {
+                ListenAddress::Exact(SocketAddr::new(address.ip(), port))
+            }
+        })
     }
 }
 

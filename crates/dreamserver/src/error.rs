@@ -58,6 +58,18 @@ pub fn bare(status: u16, id: Option<&RequestId>, detail: &str) -> Response {
     respond(&Facts::new(status, id, detail), Form::Text, Method::Get)
 }
 
+/// What a client reads that speaks HTTP where TLS is spoken: the whole answer, which ends with the connection.
+pub fn plain_on_secure_port(port: u16) -> Vec<u8> {
+    let detail = format!("This port speaks HTTPS only: open https://…:{port}/ instead.");
+    let text = Facts::new(400, None, &detail).text();
+    format!(
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
+         Connection: close\r\nServer: dreamserver\r\n\r\n{text}",
+        text.len()
+    )
+    .into_bytes()
+}
+
 /// What every page says.
 #[derive(Serialize)]
 struct Facts<'a> {

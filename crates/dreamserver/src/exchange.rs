@@ -93,7 +93,31 @@ pub struct Peer {
     pub scheme: Scheme,
     /// The fields that tell every endpoint the same of this connection, made for its first proxied request.
     pub introduction: OnceCell<Box<Fields>>,
+    /// What the handshake told, if there was one.
+    pub security: Option<Box<Security>>,
 }
+
+/// What a TLS handshake told of the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Security {
+    /// The host that it asked for (RFC 6066 §3), in lower case.
+    pub server_name: Option<Box<str>>,
+    /// By which policy it was asked for a certificate, if it was.
+    pub policy: Option<PolicyId>,
+    /// The certificate that it has shown, if it has.
+    pub client: Option<ClientCertificate>,
+}
+
+/// Who the client has proved to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The subject of its certificate, as RFC 4514 writes it.
+    pub subject: Box<str>,
+}
+
+/// Tells policies apart by which clients are asked for certificates: a digest of what the policy says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PolicyId(pub [u8; 32]);
 
 impl Peer {
     /// The two ends of a connection.
@@ -103,6 +127,7 @@ impl Peer {
             local,
             scheme,
             introduction: OnceCell::new(),
+            security: None,
         }
     }
 
@@ -119,7 +144,7 @@ impl Peer {
 }
 
 /// How the client reached us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scheme {
     /// In the clear.
     Http,

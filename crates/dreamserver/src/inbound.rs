@@ -155,8 +155,9 @@ impl Inbound {
 
     /// Bytes of the body that are still in the socket and stand there as they are, nothing of it in memory: the kernel can move
     /// them by itself.
-    pub fn spliceable(&self) -> u64 {
-        match self.shown.is_empty() && self.unread.is_empty() && !self.ended {
+    pub fn spliceable(&self, stream: &Stream) -> u64 {
+        let nothing_here = self.shown.is_empty() && self.unread.is_empty();
+        match nothing_here && !self.ended && stream.is_plain() {
             true => self.decoder.remaining().unwrap_or(0),
             false => 0,
         }
@@ -174,7 +175,7 @@ impl Inbound {
         cx: &mut Context<'_>,
     ) -> Poll<Result<usize, InboundError>> {
         self.rest();
-        let most = self.spliceable();
+        let most = self.spliceable(stream);
         let count = ready!(stream.poll_fill(pipe, most, cx)).map_err(InboundError::Io)?;
         self.decoder.skip(count as u64);
         if count == 0 {

@@ -1,8 +1,8 @@
 //! The front door of a machine: an HTTP server, reverse proxy and static file server.
 //!
 //! A request walks one straight hallway through these rooms, and its response walks back:
-//! `listener → protocol → serve → router → middleware → handler → upstream`.
-//! The back office (`admin`, `authority`, `cli`, `config`, `control`, `detach`, `pid_file`, `server`, `state`, `systemd`, `takeover`) builds what the
+//! `listener → tls → protocol → serve → router → middleware → handler → upstream`.
+//! The back office (`admin`, `authority`, `certificates`, `cli`, `config`, `control`, `detach`, `pid_file`, `server`, `state`, `systemd`, `takeover`) builds what the
 //! hallway uses. The shelf (all
 //! the others) is used by every room. A room imports rooms to its right and the shelf only.
 
@@ -12,6 +12,7 @@ compile_error!("DreamServer needs a Unix: on Windows, build and run it inside WS
 pub mod address;
 pub mod admin;
 pub mod authority;
+pub mod certificates;
 pub mod cli;
 pub mod config;
 pub mod control;
@@ -43,4 +44,5 @@ pub mod systemd;
 pub mod takeover;
 pub mod template;
 pub mod time;
+pub mod tls;
 pub mod upstream;

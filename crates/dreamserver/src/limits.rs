@@ -28,6 +28,8 @@ options! {
 
     /// Bounds on how long peers may take.
     pub struct Timeouts in "[timeouts]" {
+        /// A TLS handshake (h2o). A connection that is not secure by then ends.
+        pub tls_handshake: Duration as Time = "10s",
         /// A whole request head → 408. h2o and sozu; the 60 s of others invite slow attacks.
         pub head: Duration as Time = "10s",
         /// Grace before `body_rate` counts.

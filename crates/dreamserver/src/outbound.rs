@@ -193,7 +193,7 @@ impl Outbound {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), OutboundError>> {
         loop {
-            let filled = match self.poll_pipe(body, cx) {
+            let filled = match self.poll_pipe(stream, body, cx) {
                 Poll::Ready(Ok(true)) => {
                     ready!(self.poll_drain(stream, body, cx)).map_err(OutboundError::Io)?;
                     continue;
@@ -221,10 +221,11 @@ impl Outbound {
     /// Waits until something of a large body is in the pipe; `false` if the body is to be copied.
     fn poll_pipe(
         &mut self,
+        stream: &Stream,
         body: &mut BodyHandle,
         cx: &mut Context<'_>,
     ) -> Poll<Result<bool, OutboundError>> {
-        if self.pipe.is_none() && body.spliceable() >= SPLICED {
+        if self.pipe.is_none() && stream.is_plain() && body.spliceable() >= SPLICED {
             self.pipe = Pipe::take();
         }
         let Some(pipe) = &mut self.pipe else {

@@ -78,6 +78,14 @@ impl Held {
     }
 }
 
+impl Held {
+    /// Has this host, or a wildcard above it, been announced?
+    pub fn is_announced(&self, host: Host<'_>) -> bool {
+        let announced = self.announced.as_ref();
+        announced.is_some_and(|names| names.find(host).is_some())
+    }
+}
+
 impl Deref for Held {
     type Target = Snapshot;
 
@@ -263,7 +271,7 @@ impl Drop for Active {
 /// Answers one request. The stations:
 ///
 /// 1. name the request;
-/// 2. answer what concerns the server and no site (`CONNECT`, `TRACE`, `OPTIONS *`);
+/// 2. answer what concerns the server and no site (`CONNECT`, `TRACE`, `OPTIONS *`, a host that the connection is not for);
 /// 3. clean the path;
 /// 4. find the route;
 /// 5. walk the chain in, to the handler, and out;
@@ -352,6 +360,10 @@ enum Stop {
 
 /// Stations 2 and 3.
 fn check(request: &mut Request) -> Result<(), Stop> {
+    if !is_for_this_connection(request) {
+        let answer = error::page(421, request, MISDIRECTED);
+        return Err(Stop::Answer(Box::new(answer)));
+    }
     match request.head.method {
         // We are no tunnel, and an echo of cookies helps only attackers (RFC 9110 §9.3.6, §9.3.8).
         Method::Connect | Method::Trace => {
@@ -381,6 +393,21 @@ fn check(request: &mut Request) -> Result<(), Stop> {
         Err(reject) => return Err(Stop::Malformed(reject)),
     }
     Ok(())
+}
+
+const MISDIRECTED: &str = "This connection was made for another host.";
+
+/// Whose certificate a client has seen, and which of its own it had to show, depends on the host that it named in the handshake: a
+/// request for another one belongs on another connection (RFC 9110 §7.4).
+fn is_for_this_connection(request: &Request) -> bool {
+    let security = request.peer.security.as_deref();
+    let Some(name) = security.and_then(|security| security.server_name.as_deref()) else {
+        return true;
+    };
+    let mut buffer = [0; _];
+    let host = Host::new(request.head.host(), &mut buffer).name();
+    // HTTP/1.0 clients may name none.
+    host.is_empty() || host == name.as_bytes()
 }
 
 /// Station 4.

@@ -166,7 +166,7 @@ fn what_a_site_says_holds_for_its_routes() {
 #[test]
 fn all_errors_come_at_once_with_their_places() {
     let report = refuse(
-        "lisen = ':80'\n[limits]\nhead = '16 parsecs'\n[tls]\n[sites.'a b']\nproxy = 'https://x'\n",
+        "lisen = ':80'\n[limits]\nhead = '16 parsecs'\n[acme]\n[sites.'a b']\nproxy = 'https://x'\n",
     );
     for expected in [
         "unknown option `lisen`",
@@ -174,7 +174,7 @@ fn all_errors_come_at_once_with_their_places() {
         "did you mean `listen`?",
         "expected a size",
         "x.toml:3:8",
-        "`tls` comes in a later version",
+        "`acme` comes in a later version",
         "this is not a host name",
         "https come in a later version",
         "x.toml:6:9",

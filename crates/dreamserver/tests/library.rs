@@ -12,7 +12,7 @@ use dream_testkit::{Client, DEADLINE, eventually};
 use dreamserver::exchange::{Body, Request, Response, Source};
 use dreamserver::handler::{Answering, Custom, Handler, State, files};
 use dreamserver::limits::{Limits, Timeouts};
-use dreamserver::listener::{self, Gate, bind};
+use dreamserver::listener::{self, Gate, Place, bind};
 use dreamserver::router::{HostPattern, Matcher, SiteRoutes, Table};
 use dreamserver::serve::{Core, Route, Snapshot};
 use dreamserver::time::{Clock, TICK};
@@ -66,13 +66,12 @@ impl House {
                 .unwrap();
             runtime.block_on(async {
                 let core = core(snapshot);
-                let running = listener::run(
-                    core.clone(),
-                    bound,
-                    Gate::new(100, 100),
-                    None,
-                    Rc::new(Notify::new()),
-                );
+                let place = Place {
+                    core: core.clone(),
+                    terms: Rc::default(),
+                    gate: Gate::new(100, 100),
+                };
+                let running = listener::run(place, bound, None, Rc::new(Notify::new()));
                 tokio::select! {
                     ended = running => ended.unwrap(),
                     () = tick(&core) => {}

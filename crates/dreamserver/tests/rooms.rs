@@ -8,8 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// In walking order.
-const HALLWAY: [&str; 7] = [
+const HALLWAY: [&str; 8] = [
     "listener",
+    "tls",
     "protocol",
     "serve",
     "router",
@@ -18,9 +19,10 @@ const HALLWAY: [&str; 7] = [
     "upstream",
 ];
 
-const BACK_OFFICE: [&str; 11] = [
+const BACK_OFFICE: [&str; 12] = [
     "admin",
     "authority",
+    "certificates",
     "cli",
     "config",
     "control",

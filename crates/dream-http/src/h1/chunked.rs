@@ -259,6 +259,7 @@ fn is_forbidden(name: Name) -> bool {
             | Name::Upgrade
             | Name::Via
             | Name::WwwAuthenticate
+            | Name::XClientSubject
             | Name::XForwardedFor
             | Name::XForwardedHost
             | Name::XForwardedPort

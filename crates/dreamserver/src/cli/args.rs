@@ -33,6 +33,9 @@ pub(super) struct Shared {
     /// Listen here instead of where the file says; may be repeated. Such as :8080 or 127.0.0.1:80
     #[arg(long, short, global = true, value_name = "ADDRESS")]
     pub(super) listen: Vec<ListenAddress>,
+    /// Listen here for HTTPS; may be repeated. `off` for nowhere [default: 443 beside 80, 8443 beside 8080, once there are certificates]
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    pub(super) listen_tls: Vec<TlsAddress>,
     /// Where the server writes its process number, for `reload` [default: one for each configuration file]
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) pid_file: Option<PathBuf>,
@@ -48,6 +51,29 @@ pub(super) struct Shared {
     /// Where what was announced is kept [default: $STATE_DIRECTORY, else $XDG_STATE_HOME/dreamserver, else ~/.local/state/dreamserver]
     #[arg(long, global = true, value_name = "DIR", env = "DREAM_STATE")]
     pub(super) state: Option<PathBuf>,
+}
+
+/// Where clients speak HTTPS; none for `off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TlsAddress(Option<ListenAddress>);
+
+impl TlsAddress {
+    /// What all of these say together; nothing if nobody said anything.
+    pub(super) fn all(said: &[TlsAddress]) -> Option<Vec<ListenAddress>> {
+        let addresses = said.iter().filter_map(|address| address.0).collect();
+        (!said.is_empty()).then_some(addresses)
+    }
+}
+
+impl FromStr for TlsAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<TlsAddress, String> {
+        match text {
+            "off" => Ok(TlsAddress(None)),
+            address => Ok(TlsAddress(Some(address.parse()?))),
+        }
+    }
 }
 
 /// Where announcements come in.

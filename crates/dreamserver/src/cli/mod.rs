@@ -12,7 +12,7 @@ pub use plan::{Base, LogFile, Mode, Overrides, Plan};
 
 use crate::{config, detach, pid_file, systemd};
 use announce::Speaker;
-use args::{Arguments, Command};
+use args::{Arguments, Command, TlsAddress};
 use clap::{CommandFactory, Parser};
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -198,6 +198,7 @@ fn start_command(config: Option<PathBuf>) -> String {
 fn plan(base: Base, chosen: Chosen, shared: args::Shared) -> Result<Plan, ExitCode> {
     let overrides = Overrides {
         listen: shared.listen,
+        listen_tls: TlsAddress::all(&shared.listen_tls),
         instead: Vec::new(),
         control: shared.control,
         state: shared.state,

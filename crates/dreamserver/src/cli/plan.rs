@@ -1,8 +1,9 @@
 //! What to serve: where the configuration comes from, and the flags that win over it.
 
 use super::ControlAddress;
-use crate::address::{EndpointAddress, ListenAddress};
+use crate::address::{EndpointAddress, ListenAddress, ListenEntry};
 use crate::config::{self, AccessLog, Config, Errors};
+use crate::exchange::Scheme;
 use crate::pid_file;
 use crate::takeover::Serves;
 use std::fmt;
@@ -42,8 +43,10 @@ pub enum Base {
 pub struct Overrides {
     /// Where to listen; empty if the file decides.
     pub listen: Vec<ListenAddress>,
+    /// Where to listen for TLS; none if the file decides.
+    pub listen_tls: Option<Vec<ListenAddress>>,
     /// Where to listen if nobody chose: where sockets do that were passed to this process, or where it needs no rights.
-    pub instead: Vec<ListenAddress>,
+    pub instead: Vec<ListenEntry>,
     /// Where announcements come in, unless the file wants none.
     pub control: ControlAddress,
     /// Where what was announced is kept, if not in the usual place.
@@ -199,7 +202,7 @@ impl Plan {
     }
 
     /// Listens there, if nobody chose where to listen.
-    pub fn listen_instead(&mut self, listeners: Vec<ListenAddress>) {
+    pub fn listen_instead(&mut self, listeners: Vec<ListenEntry>) {
         self.overrides.instead = listeners;
         self.overrides.apply(&mut self.config);
     }
@@ -220,12 +223,24 @@ impl Plan {
 }
 
 impl Overrides {
+    fn instead(&self, scheme: Scheme) -> impl Iterator<Item = ListenAddress> {
+        let entries = self.instead.iter();
+        entries
+            .filter(move |entry| entry.scheme == scheme)
+            .map(|entry| entry.address)
+    }
+
     fn apply(&self, config: &mut Config) {
         if !self.listen.is_empty() {
             config.listen = self.listen.clone();
             config.chose_listen = true;
-        } else if !self.instead.is_empty() && !config.chose_listen {
-            config.listen = self.instead.clone();
+        } else if !config.chose_listen && self.instead(Scheme::Http).next().is_some() {
+            config.listen = self.instead(Scheme::Http).collect();
+        }
+        if self.listen_tls.is_some() {
+            config.listen_tls = self.listen_tls.clone();
+        } else if config.listen_tls.is_none() && self.instead(Scheme::Https).next().is_some() {
+            config.listen_tls = Some(self.instead(Scheme::Https).collect());
         }
         if let Some(log) = &self.log {
             config.log.access = AccessLog::File(log.path.clone());

@@ -67,6 +67,7 @@ fn middleware(middleware: &MiddlewareConfig) -> String {
                 count(&edits.response)
             )
         }
+        MiddlewareConfig::Clients(clients) => format!("clients {}", clients.ca.display()),
     }
 }
 

@@ -36,6 +36,9 @@ options! {
     pub struct ListenTable in "[listen]" {
         /// `":8080"` listens on every address, IPv4 and IPv6; port 0 lets the system choose. 8080 needs no privileges.
         pub addresses: Located<Vec<ListenAddress>> as OneOrMany<Listen> = ":8080",
+        /// Where clients speak HTTPS, such as `":8443"`; `[]` is nowhere. By default beside `addresses`, 443 beside 80 and 8443
+        /// beside 8080, as soon as there are certificates.
+        pub tls: Option<Located<Vec<ListenAddress>>> as OneOrMany<Listen> = none,
         /// Proxies in front of this server: their `X-Forwarded-*` and `Forwarded` fields are believed, and connections from
         /// them are not counted. By default nobody is believed, loopback neither, because anyone can send these fields.
         pub trusted_proxies: Vec<IpNet> as OneOrMany<Network> = [],
@@ -91,9 +94,25 @@ options! {
         pub rewrite_redirects: Option<Located<bool>> as Flag = none,
         /// See the routes.
         pub upgrade: Option<Located<Vec<String>>> as OneOrMany<Text> = none,
+        /// Certificates of its own, and which clients it talks to.
+        pub tls: Option<Located<TlsTable>> as Table = none,
         /// The routes, in any order: the most specific path wins, and of one path the route that asks for more fields, then
         /// the one that names methods.
         pub routes: Vec<Located<RouteTable>> as OneOrMany<Table> = [],
+    }
+
+    /// HTTPS for a site. Without certificates of its own it has those that the server makes for it.
+    pub struct TlsTable in "tls" {
+        /// The file of the certificate in PEM, with the chain behind it; read again when it changes. Of several, each client gets
+        /// one that it understands.
+        pub cert: Vec<Located<String>> as OneOrMany<Text> = [],
+        /// The file of the key in PEM (PKCS#8, PKCS#1 or SEC1); as many as there are certificates, in the same order.
+        pub key: Vec<Located<String>> as OneOrMany<Text> = [],
+        /// The file of the certificates that sign those of clients: then clients must show one, and their requests are passed on
+        /// with its subject in `X-Client-Subject`. The site is not served without TLS then.
+        pub client_ca: Option<Located<String>> as Text = none,
+        /// Whether clients may come without a certificate all the same. Off by default: a door that may be left open is none.
+        pub client_optional: bool as Flag = false,
     }
 
     /// A route matches requests and says what answers them: exactly one of `proxy`, `files`, `redirect` and `respond`.

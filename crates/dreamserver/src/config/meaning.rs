@@ -2,14 +2,15 @@
 
 use super::file::{
     AccessTarget, ControlTable, FieldsTable, FileTable, FilesTable, HeadersTable, LogTable, Names,
-    RedirectTable, RespondTable, RouteTable, SiteTable,
+    RedirectTable, RespondTable, RouteTable, SiteTable, TlsTable,
 };
 use super::{
-    AccessLog, Config, ControlOptions, Errors, FieldEdits, FilesConfig, HandlerConfig, HeaderEdits,
-    LogOptions, MiddlewareConfig, ProxyConfig, RedirectConfig, RespondConfig, RouteConfig, Site,
-    Strip,
+    AccessLog, ClientsConfig, Config, ControlOptions, Errors, FieldEdits, FilesConfig,
+    HandlerConfig, HeaderEdits, LogOptions, MiddlewareConfig, Pair, ProxyConfig, RedirectConfig,
+    RespondConfig, RouteConfig, Site, Strip, TlsConfig,
 };
 use crate::address::EndpointAddress;
+use crate::certificates;
 use crate::log::Options as AccessOptions;
 use crate::middleware::{Direction, Edit, Verb};
 use crate::options::{Located, Options, Problem, Problems};
@@ -43,7 +44,7 @@ pub(super) fn parse(source: &str, path: &Path) -> Result<Config, Errors> {
 
 /// Tables that are planned: using one now must not look as if it worked.
 fn refuse_later_tables(table: &mut DeTable<'_>, problems: &mut Problems<'_>) {
-    for name in ["tls", "acme"] {
+    for name in ["acme"] {
         if let Some((key, _)) = table.remove_entry(name) {
             problems.push(
                 Problem::new(key.span(), format!("`{name}` comes in a later version"))
@@ -138,6 +139,7 @@ impl Meaning<'_> {
         let mut site = Site {
             hosts: Vec::new(),
             routes: Vec::new(),
+            tls: table.value.tls.as_ref().map(|tls| self.tls(tls)),
         };
         for host in [name].into_iter().chain(&table.value.hosts) {
             if let Some(pattern) = self.host(host) {
@@ -150,6 +152,9 @@ impl Meaning<'_> {
         for (span, mut route) in self.routes(name, table) {
             let shared = shared.clone().map(MiddlewareConfig::Headers);
             route.chain.splice(..0, shared);
+            let clients = site.tls.as_ref().and_then(|tls| tls.clients.clone());
+            let clients = clients.map(MiddlewareConfig::Clients);
+            route.chain.splice(..0, clients);
             site.routes.push(route);
             place.routes.push(span);
         }
@@ -411,6 +416,50 @@ impl Meaning<'_> {
         }))
     }
 
+    /// What can be read now is checked now: a wrong file is reported where it is named.
+    fn tls(&mut self, table: &Located<TlsTable>) -> TlsConfig {
+        let TlsTable {
+            cert,
+            key,
+            client_ca,
+            client_optional,
+        } = &table.value;
+        if cert.len() != key.len() && table.clean {
+            let message = format!(
+                "there are {} certificates and {} keys",
+                cert.len(),
+                key.len()
+            );
+            self.problems.push(
+                Problem::new(table.span.clone(), message)
+                    .help("`cert` and `key` name as many files, in the same order"),
+            );
+        }
+        let mut pairs = Vec::new();
+        for (cert, key) in cert.iter().zip(key) {
+            let pair = Pair {
+                cert: self.folder.join(&cert.value),
+                key: self.folder.join(&key.value),
+            };
+            if let Err(error) = certificates::load_pair(&pair) {
+                let at = if error.is_of_key() { key } else { cert };
+                self.problem(&at.span, error.to_string());
+            }
+            pairs.push(pair);
+        }
+        let clients = client_ca.as_ref().map(|ca| {
+            let clients = ClientsConfig {
+                ca: self.folder.join(&ca.value),
+                optional: *client_optional,
+            };
+            if let Err(error) = certificates::load_policy(&clients) {
+                self.problem(&ca.span, error.to_string());
+            }
+            clients
+        });
+        TlsConfig { pairs, clients }
+    }
+
     fn headers(&mut self, headers: &HeadersTable) -> HeaderEdits {
         HeaderEdits {
             request: self.edits(Direction::Request, &headers.request),
@@ -528,6 +577,7 @@ impl FileTable {
             // In a file a value stands behind its key; the default is a text of its own.
             chose_listen: self.listen.addresses.span.start > 0,
             listen: self.listen.addresses.value,
+            listen_tls: self.listen.tls.map(|addresses| addresses.value),
             control: self.control.into_options(),
             trusted_proxies: self.listen.trusted_proxies,
             limits: self.limits,

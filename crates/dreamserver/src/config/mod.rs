@@ -27,6 +27,8 @@ pub struct Config {
     pub listen: Vec<ListenAddress>,
     /// Somebody has chosen that; else it is the default, and sockets that are there already win over it.
     pub chose_listen: bool,
+    /// Where to listen for TLS; none if nobody chose, and then it is beside `listen`.
+    pub listen_tls: Option<Vec<ListenAddress>>,
     /// Peers whose word on the client's address is taken.
     pub trusted_proxies: Vec<IpNet>,
     /// Bounds on what peers may ask for.
@@ -120,6 +122,35 @@ pub struct Site {
     pub hosts: Vec<HostPattern>,
     /// The routes, in the order of the file.
     pub routes: Vec<RouteConfig>,
+    /// What its handshakes go by, if it says anything of that.
+    pub tls: Option<TlsConfig>,
+}
+
+/// What the handshakes of a site go by.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TlsConfig {
+    /// Its certificates; without any, they are made when somebody asks for them.
+    pub pairs: Vec<Pair>,
+    /// Whose certificates its clients must show, if they must.
+    pub clients: Option<ClientsConfig>,
+}
+
+/// The files of a certificate and its key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Pair {
+    /// The chain, the leaf first.
+    pub cert: PathBuf,
+    /// The key of the leaf.
+    pub key: PathBuf,
+}
+
+/// Which clients a site talks to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ClientsConfig {
+    /// The certificates of those who issue theirs.
+    pub ca: PathBuf,
+    /// Whether a client may come without one.
+    pub optional: bool,
 }
 
 /// Matcher, middleware chain and handler.
@@ -162,6 +193,8 @@ impl Strip {
 pub enum MiddlewareConfig {
     /// Changes fields.
     Headers(HeaderEdits),
+    /// Lets nobody in who was not asked for a certificate by this policy.
+    Clients(ClientsConfig),
 }
 
 /// Changes to the fields of requests and responses.
@@ -291,6 +324,7 @@ impl Config {
             sites: vec![Site {
                 hosts: vec![HostPattern::Any],
                 routes: vec![route],
+                tls: None,
             }],
             ..file::FileTable::default().into_config()
         }

@@ -2,7 +2,7 @@
 
 use super::file::{
     ControlTable, FieldsTable, FileTable, FilesTable, HeadersTable, ListenTable, LogTable,
-    RedirectTable, RespondTable, RouteTable, SiteTable,
+    RedirectTable, RespondTable, RouteTable, SiteTable, TlsTable,
 };
 use crate::limits::{Limits, Timeouts};
 use crate::options::{Entry, Options, table_schema};
@@ -19,6 +19,7 @@ pub fn markdown() -> String {
     section::<LogTable>(&mut page);
     section::<ControlTable>(&mut page);
     section::<SiteTable>(&mut page);
+    section::<TlsTable>(&mut page);
     section::<RouteTable>(&mut page);
     section::<FilesTable>(&mut page);
     section::<RedirectTable>(&mut page);

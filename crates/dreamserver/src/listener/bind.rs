@@ -1,5 +1,6 @@
 //! Sockets on an address, one for each core: the kernel deals connections out among them.
 
+use crate::exchange::Scheme;
 use crate::sockets;
 use rustix::net::{AddressFamily, SocketType, sockopt};
 use std::io;
@@ -18,6 +19,8 @@ pub struct Bound {
     pub address: SocketAddr,
     /// How its connections come to all cores.
     pub sharing: Sharing,
+    /// How clients speak there.
+    pub scheme: Scheme,
 }
 
 /// How the connections of an address come to all cores.
@@ -60,6 +63,7 @@ pub fn bind(address: SocketAddr, cores: usize) -> io::Result<Vec<Bound>> {
                 socket,
                 address,
                 sharing: Sharing::of(count, cores),
+                scheme: Scheme::Http,
             })
         })
         .collect()

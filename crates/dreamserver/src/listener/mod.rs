@@ -13,6 +13,7 @@ use crate::protocol::h1::{refuse_crowd, serve_connection};
 use crate::serve::Core;
 use crate::stream::{Stream, Watched, watch};
 use crate::time::{TICK, Timer};
+use crate::tls;
 use rustix::io::Errno;
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -33,8 +34,21 @@ const BATCH: usize = 64;
 /// A connection that a client made, not yet served.
 pub struct Accepted {
     socket: OwnedFd,
-    peer: Peer,
+    remote: SocketAddr,
+    local: SocketAddr,
+    scheme: Scheme,
     permit: Option<Permit>,
+}
+
+/// What a listener serves with.
+#[derive(Clone)]
+pub struct Place {
+    /// The core that it is on.
+    pub core: Rc<Core>,
+    /// What secure connections go by.
+    pub terms: tls::Current,
+    /// Who may come in.
+    pub gate: Arc<Gate>,
 }
 
 /// Hands connections to the cores in turn, where the kernel does not share a port out among them.
@@ -67,12 +81,12 @@ impl Dealer {
 
 /// Serves the connections that another core's [`Dealer`] hands over, until it is told to stop; then those that were handed
 /// over already, too.
-pub async fn receive(core: Rc<Core>, mut dealt: mpsc::Receiver<Accepted>, stop: Rc<Notify>) {
-    let _active = core.drain.enter();
+pub async fn receive(place: Place, mut dealt: mpsc::Receiver<Accepted>, stop: Rc<Notify>) {
+    let _active = place.core.drain.enter();
     loop {
         tokio::select! {
             accepted = dealt.recv() => match accepted {
-                Some(accepted) => serve(&core, accepted),
+                Some(accepted) => serve(&place, accepted),
                 None => return,
             },
             () = stop.notified() => break,
@@ -81,7 +95,7 @@ pub async fn receive(core: Rc<Core>, mut dealt: mpsc::Receiver<Accepted>, stop: 
     // From here on, whoever accepts a connection keeps it.
     dealt.close();
     while let Some(accepted) = dealt.recv().await {
-        serve(&core, accepted);
+        serve(&place, accepted);
     }
 }
 
@@ -91,19 +105,18 @@ pub async fn receive(core: Rc<Core>, mut dealt: mpsc::Receiver<Accepted>, stop: 
 /// # Errors
 /// What the runtime says if it cannot watch the socket.
 pub async fn run(
-    core: Rc<Core>,
+    place: Place,
     bound: Bound,
-    gate: Arc<Gate>,
     dealer: Option<Dealer>,
     stop: Rc<Notify>,
 ) -> io::Result<()> {
-    let _active = core.drain.enter();
+    let _active = place.core.drain.enter();
     let mut listener = Listener {
         socket: watch(Rc::new(bound.socket), Interest::READABLE)?,
         local: bound.address,
-        pause: Timer::new(&core.clock),
-        core,
-        gate,
+        scheme: bound.scheme,
+        pause: Timer::new(&place.core.clock),
+        place,
         dealer,
     };
     let mut stop = std::pin::pin!(stop.notified());
@@ -113,16 +126,16 @@ pub async fn run(
     })
     .await;
     // Those that wait in a socket that was handed over are not lost with ours.
-    while !listener.core.drain.is_taken_over() && listener.accept() {}
+    while !listener.place.core.drain.is_taken_over() && listener.accept() {}
     Ok(())
 }
 
 struct Listener {
     socket: Watched,
     local: SocketAddr,
+    scheme: Scheme,
     pause: Timer,
-    core: Rc<Core>,
-    gate: Arc<Gate>,
+    place: Place,
     dealer: Option<Dealer>,
 }
 
@@ -151,7 +164,7 @@ impl Listener {
 
     /// Accepts one connection; `false` if there is none, or none may be taken now.
     fn accept(&mut self) -> bool {
-        if self.gate.is_full() {
+        if self.place.gate.is_full() {
             self.pause.set(TICK);
             return false;
         }
@@ -179,11 +192,13 @@ impl Listener {
 
     fn admit(&self, socket: OwnedFd, remote: SocketAddr) {
         let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
-        let peer = Peer::new(remote, self.local, Scheme::Http);
-        let permit = self.gate.enter(peer.ip(), &self.core.snapshot().trusted);
+        let Place { core, gate, .. } = &self.place;
+        let permit = gate.enter(remote.ip(), &core.snapshot().trusted);
         let accepted = Accepted {
             socket,
-            peer,
+            remote,
+            local: self.local,
+            scheme: self.scheme,
             permit,
         };
         let kept = match &self.dealer {
@@ -191,25 +206,36 @@ impl Listener {
             None => Err(accepted),
         };
         if let Err(accepted) = kept {
-            serve(&self.core, accepted);
+            serve(&self.place, accepted);
         }
     }
 }
 
 /// Serves a connection on this core.
-fn serve(core: &Rc<Core>, accepted: Accepted) {
+fn serve(place: &Place, accepted: Accepted) {
     let Accepted {
         socket,
-        peer,
+        remote,
+        local,
+        scheme,
         permit,
     } = accepted;
+    let peer = Peer::new(remote, local, scheme);
     let stream = Stream::new(socket);
-    let core = core.clone();
+    let core = place.core.clone();
     let active = core.drain.enter();
-    match permit {
-        Some(permit) => spawn_local(serve_connection(core, stream, peer, (active, permit))),
-        None => spawn_local(refuse_crowd(core, stream, peer, active)),
-    };
+    match (permit, scheme) {
+        (Some(permit), Scheme::Http) => {
+            spawn_local(serve_connection(core, stream, peer, (active, permit)));
+        }
+        (Some(permit), Scheme::Https) => {
+            let terms = place.terms.borrow().clone();
+            spawn_local(tls::serve(core, terms, stream, peer, (active, permit)));
+        }
+        (None, Scheme::Http) => drop(spawn_local(refuse_crowd(core, stream, peer, active))),
+        // Saying it in words would take a handshake, which is what a crowd is after.
+        (None, Scheme::Https) => {}
+    }
 }
 
 #[cfg(target_os = "linux")]

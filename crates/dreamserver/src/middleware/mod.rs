@@ -3,12 +3,14 @@
 //! Each middleware has two methods, one for each direction. The built-in ones are variants of one narrow enum,
 //! so that the usual chain is walked without boxes; [`Custom`] is the door for everybody else's.
 
+mod clients;
 mod headers;
 
 use std::sync::Arc;
 
 use crate::exchange::{Request, Response};
 
+pub use clients::Clients;
 pub use headers::{
     Direction, Edit, EditProblem, Edits, Headers, HeadersOptions, InvalidEdit, Verb,
 };
@@ -18,6 +20,8 @@ pub use headers::{
 pub enum Middleware {
     /// Sets, adds and removes fields.
     Headers(Headers),
+    /// Lets nobody in who was not asked for a certificate.
+    Clients(Clients),
     /// Somebody else's.
     Custom(Arc<dyn Custom>),
 }
@@ -51,6 +55,7 @@ impl Middleware {
     pub fn on_request(&self, request: &mut Request) -> Flow {
         match self {
             Middleware::Headers(headers) => headers.on_request(request),
+            Middleware::Clients(clients) => clients.on_request(request),
             Middleware::Custom(custom) => custom.on_request(request),
         }
     }
@@ -59,6 +64,7 @@ impl Middleware {
     pub fn on_response(&self, request: &Request, response: &mut Response) {
         match self {
             Middleware::Headers(headers) => headers.on_response(response),
+            Middleware::Clients(_) => {}
             Middleware::Custom(custom) => custom.on_response(request, response),
         }
     }

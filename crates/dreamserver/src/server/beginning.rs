@@ -201,7 +201,8 @@ impl Beginning {
         };
         match Ports::open(addresses, passed) {
             Err(control::StartError::Taken(address)) if plan.base == Base::Core => {
-                displace::displace(address, &plan.config.listen).map_err(NoDesk::Control)?;
+                displace::displace(address, &open::entries(&plan.config, true))
+                    .map_err(NoDesk::Control)?;
                 Ports::open(addresses, passed).map_err(NoDesk::Control)
             }
             ports => ports.map_err(NoDesk::Control),

@@ -1,6 +1,7 @@
 //! From the configuration to what the cores serve by.
 
 use crate::address::EndpointAddress;
+use crate::certificates::{PolicyError, load_policy};
 use crate::config::{
     AccessLog, Config, FieldEdits, HandlerConfig, LogFormat, LogLevel, MiddlewareConfig,
     ProxyConfig, RouteConfig, Site, Strip,
@@ -8,7 +9,7 @@ use crate::config::{
 use crate::handler::proxy::{self, Proxy};
 use crate::handler::{Handler, files, fixed};
 use crate::log;
-use crate::middleware::{Edits, Headers, HeadersOptions, InvalidEdit, Middleware};
+use crate::middleware::{Clients, Edits, Headers, HeadersOptions, InvalidEdit, Middleware};
 use crate::router::{Conflict, SiteRoutes, Table};
 use crate::serve::{Route, Snapshot};
 use crate::upstream::Registry;
@@ -24,6 +25,8 @@ pub(super) enum BuildError {
     Conflicts(Vec<Conflict>),
     /// A field that may not be changed.
     Edit(InvalidEdit),
+    /// The certificates of clients cannot be judged.
+    Policy(PolicyError),
 }
 
 impl fmt::Display for BuildError {
@@ -36,6 +39,7 @@ impl fmt::Display for BuildError {
                 )
             }
             BuildError::Edit(error) => error.fmt(f),
+            BuildError::Policy(error) => error.fmt(f),
         }
     }
 }
@@ -156,6 +160,9 @@ fn middleware(config: &MiddlewareConfig) -> Result<Middleware, BuildError> {
         })
         .map(Middleware::Headers)
         .map_err(BuildError::Edit),
+        MiddlewareConfig::Clients(clients) => load_policy(clients)
+            .map(|policy| Middleware::Clients(Clients::new(policy.id)))
+            .map_err(BuildError::Policy),
     }
 }
 

@@ -3,11 +3,13 @@
 use super::LOOK;
 use super::publisher::{self, Subscription};
 use crate::handler::{State, files};
-use crate::listener::{self, Accepted, Bound, Dealer, Gate, Sharing};
+use crate::listener::{self, Accepted, Bound, Dealer, Gate, Place, Sharing};
 use crate::log;
 use crate::serve::{Cause, Core, Snapshot};
 use crate::time::{Clock, TICK};
+use crate::tls::Terms;
 use crate::upstream::Pools;
+use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -35,6 +37,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub(super) enum Message {
     /// Serve by this from now on.
     Publish(Arc<Snapshot>),
+    /// Have handshakes go by this from now on.
+    Secure(Arc<Terms>),
     /// Listen on these too.
     Listen(Vec<Bound>),
     /// Listen on these no longer; their connections stay.
@@ -73,6 +77,7 @@ impl Cores {
     pub(super) fn start(
         subscriptions: Vec<Subscription>,
         snapshot: &Arc<Snapshot>,
+        terms: &Arc<Terms>,
         gate: &Arc<Gate>,
         log: &log::Writer,
     ) -> io::Result<Cores> {
@@ -91,6 +96,7 @@ impl Cores {
                 snapshot: snapshot.clone(),
                 announced,
                 gate: gate.clone(),
+                terms: terms.clone(),
                 log: log.sink(),
             };
             let thread = thread::Builder::new().name(format!("core-{number}"));
@@ -106,6 +112,11 @@ impl Cores {
             // A core that has ended needs no message.
             let _ = mailbox.blocking_send(message());
         }
+    }
+
+    /// Has handshakes go by these terms from now on.
+    pub(super) fn secure(&self, terms: &Arc<Terms>) {
+        self.send(|| Message::Secure(terms.clone()));
     }
 
     /// Has the cores finish within `time`; none of them accepts connections any more when this returns.
@@ -165,6 +176,7 @@ struct Seat {
     dealers: Vec<mpsc::Sender<Accepted>>,
     snapshot: Arc<Snapshot>,
     announced: Subscription,
+    terms: Arc<Terms>,
     gate: Arc<Gate>,
     log: log::Sink,
 }
@@ -193,14 +205,18 @@ impl Seat {
         let core = Rc::new(core);
         let following = tokio::task::spawn_local(publisher::follow(core.clone(), news));
         let ticking = tokio::task::spawn_local(tick(core.clone()));
-        let mut listeners = Listeners {
+        let place = Place {
             core: core.clone(),
+            terms: Rc::new(RefCell::new(self.terms)),
             gate: self.gate,
+        };
+        let mut listeners = Listeners {
+            place: place.clone(),
             dealer: Dealer::new(self.dealers),
             running: Vec::new(),
         };
         let undealt = Rc::new(Notify::new());
-        tokio::task::spawn_local(listener::receive(core.clone(), self.dealt, undealt.clone()));
+        tokio::task::spawn_local(listener::receive(place, self.dealt, undealt.clone()));
         if let Some(farewell) = attend(&core, &mut listeners, &mut self.mailbox).await {
             core.drain.begin(farewell.cause);
             core.clock.wake_all();
@@ -217,8 +233,7 @@ impl Seat {
 
 /// The listeners of one core.
 struct Listeners {
-    core: Rc<Core>,
-    gate: Arc<Gate>,
+    place: Place,
     dealer: Dealer,
     running: Vec<Listening>,
 }
@@ -234,13 +249,13 @@ impl Listeners {
     fn add(&mut self, bound: Bound) {
         let (address, stop) = (bound.address, Rc::new(Notify::new()));
         let stopped = stop.clone();
-        let (core, gate) = (self.core.clone(), self.gate.clone());
+        let place = self.place.clone();
         let dealer = match bound.sharing {
             Sharing::Kernel => None,
             Sharing::Dealt => Some(self.dealer.clone()),
         };
         let task = tokio::task::spawn_local(async move {
-            if let Err(error) = listener::run(core, bound, gate, dealer, stopped).await {
+            if let Err(error) = listener::run(place, bound, dealer, stopped).await {
                 tracing::error!(%error, "a listener ended");
             }
         });
@@ -282,6 +297,7 @@ async fn attend(
     loop {
         match mailbox.recv().await {
             Some(Message::Publish(snapshot)) => core.publish(snapshot),
+            Some(Message::Secure(terms)) => drop(listeners.place.terms.replace(terms)),
             Some(Message::Listen(sockets)) => {
                 sockets.into_iter().for_each(|bound| listeners.add(bound))
             }
@@ -397,7 +413,7 @@ mod tests {
         let log = log::Writer::start(&off).unwrap();
         let (_, announced) = Publisher::new(&Registry::default(), 3);
         let gate = Gate::new(100, 100);
-        let mut cores = Cores::start(announced, &snapshot, &gate, &log).unwrap();
+        let mut cores = Cores::start(announced, &snapshot, &Arc::default(), &gate, &log).unwrap();
         let mut bound = bind((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap();
         bound[0].sharing = Sharing::Dealt;
         let address = bound[0].address;

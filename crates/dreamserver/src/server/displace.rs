@@ -1,7 +1,7 @@
 //! The core server before this one, a program in Go, holds the port for announcements and knows no take-over: it is told to
 //! end, in its own words, and its ports are waited for.
 
-use crate::address::ListenAddress;
+use crate::address::ListenEntry;
 use crate::control::StartError;
 use crate::listener::{bind, busy_by};
 use dream_control::{Client, Command};
@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// It is a server like this one, with a state of its own, or it does not go.
-pub(super) fn displace(address: SocketAddr, listen: &[ListenAddress]) -> Result<(), StartError> {
+pub(super) fn displace(address: SocketAddr, listen: &[ListenEntry]) -> Result<(), StartError> {
     if is_ours(address) {
         return Err(StartError::Taken(address));
     }
@@ -30,7 +30,7 @@ pub(super) fn displace(address: SocketAddr, listen: &[ListenAddress]) -> Result<
     told.map_err(|error| StartError::Listen(address, error))?;
     let end = Instant::now() + PATIENCE;
     let is_left = || {
-        let mut others = listen.iter().flat_map(ListenAddress::sockets);
+        let mut others = listen.iter().flat_map(|entry| entry.address.sockets());
         !is_bound(address) && !others.any(is_taken)
     };
     while !is_left() && Instant::now() < end {

@@ -8,13 +8,16 @@ mod displace;
 mod nofile;
 mod open;
 mod publisher;
+mod secure;
 
 pub use publisher::Publisher;
 
 use self::beginning::{Beginning, Desk, NoDesk};
 use self::core::{Cores, Message};
 use self::open::{Listening, Opened};
-use crate::address::ListenAddress;
+use self::secure::Secure;
+use crate::address::ListenEntry;
+use crate::certificates::TermsError;
 use crate::cli::Plan;
 use crate::config::Errors;
 use crate::control::{self, Ending};
@@ -36,6 +39,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::time::Interval;
 
 /// Serves until a signal ends it.
 pub fn run(plan: Plan) -> ExitCode {
@@ -74,6 +78,8 @@ enum StartError {
     Log(io::Error),
     /// The configuration asks for what cannot be built.
     Build(build::BuildError),
+    /// The certificates cannot be used.
+    Terms(TermsError),
     /// An address cannot be listened on.
     Listen(open::ListenError),
     /// Announcements, which are all that it is for, cannot be taken.
@@ -92,6 +98,7 @@ impl fmt::Display for StartError {
             StartError::Passed(error) => error.fmt(f),
             StartError::Log(error) => write!(f, "the log cannot be opened: {error}"),
             StartError::Build(error) => error.fmt(f),
+            StartError::Terms(error) => error.fmt(f),
             StartError::Listen(error) => error.fmt(f),
             StartError::NoDesk(error) => error.fmt(f),
             StartError::Control(error) => error.fmt(f),
@@ -109,6 +116,7 @@ struct Server {
     cores: Cores,
     core_count: usize,
     listeners: Vec<Listening>,
+    secure: Secure,
     log: log::Writer,
     /// Where that is found, as those are told who ask.
     log_place: Arc<Mutex<log::Place>>,
@@ -125,6 +133,8 @@ struct Server {
     endings: mpsc::UnboundedReceiver<Ending>,
     runtime: Rc<Runtime>,
     signals: Signals,
+    /// When to see whether certificates have changed.
+    looking: Interval,
 }
 
 struct Signals {
@@ -161,6 +171,8 @@ enum Event {
     TakenOver(Option<i32>),
     Reload,
     Reopen,
+    /// Time to see whether certificates have changed.
+    Look,
 }
 
 impl Server {
@@ -200,17 +212,22 @@ impl Server {
         let count = core::count();
         let most_connections = nofile::most_connections(count);
         let current = Arc::new(snapshot);
-        let opened =
-            open::open_planned(&mut plan, count, &mut inherited).map_err(StartError::Listen)?;
+        let folder = desk.as_ref().map(|desk| desk.folder.path());
+        let mut secure = Secure::new(folder, None);
+        let terms = secure.terms(&plan.config).map_err(StartError::Terms)?;
+        let opened = open::open_planned(&mut plan, count, terms.is_some(), &mut inherited);
+        let opened = opened.map_err(StartError::Listen)?;
         inherited.close_rest();
         let most = plan.config.limits.connections.unwrap_or(most_connections);
         let gate = Gate::new(most, plan.config.limits.connections_per_address);
-        let signals = {
+        let (signals, looking) = {
             let _inside = runtime.enter();
-            Signals::new().map_err(StartError::System)?
+            let signals = Signals::new().map_err(StartError::System)?;
+            (signals, tokio::time::interval(CERTIFICATES))
         };
         let (publisher, announced) = Publisher::new(&registry, count);
-        let cores = Cores::start(announced, &current, &gate, &log).map_err(StartError::System)?;
+        let cores = Cores::start(announced, &current, &terms.unwrap_or_default(), &gate, &log)
+            .map_err(StartError::System)?;
         let holdings = Holdings::default();
         holdings.add(opened.holdings);
         let (sender, endings) = mpsc::unbounded_channel();
@@ -229,6 +246,7 @@ impl Server {
             cores,
             core_count: count,
             listeners: opened.listeners,
+            secure,
             log,
             log_place,
             retired: Vec::new(),
@@ -239,6 +257,7 @@ impl Server {
             endings,
             runtime,
             signals,
+            looking,
         })
     }
 
@@ -289,6 +308,7 @@ impl Server {
                 Event::TakenOver(pid) => return self.leave(pid),
                 Event::Reload => self.reload(),
                 Event::Reopen => self.log.reopen(),
+                Event::Look => self.look(),
             }
         }
     }
@@ -296,9 +316,11 @@ impl Server {
     /// The next signal, or wish to end.
     fn next_event(&mut self) -> Event {
         let (signals, endings) = (&mut self.signals, &mut self.endings);
+        let looking = &mut self.looking;
         self.runtime.block_on(async {
             tokio::select! {
                 event = signals.next() => event,
+                _ = looking.tick() => Event::Look,
                 Some(ending) = endings.recv() => match ending {
                     Ending::Shutdown => Event::Stop,
                     Ending::TakenOver(pid) => Event::TakenOver(pid),
@@ -383,13 +405,28 @@ impl Server {
         self.tell_ready();
     }
 
+    /// Takes certificates that have changed; what does not do is reported, and what was there stays.
+    fn look(&mut self) {
+        if !self.secure.look() {
+            return;
+        }
+        match self.secure.terms(&self.plan.config) {
+            Ok(terms) => {
+                self.cores.secure(&terms.unwrap_or_default());
+                tracing::info!("certificates were read again");
+            }
+            Err(error) => tracing::error!("the certificates that were in use stay: {error}"),
+        }
+    }
+
     /// Prepares everything that may fail, and only then changes anything.
     fn read_again(&mut self) -> Result<(), ReloadError> {
         let config = self.plan.reload().map_err(ReloadError::Config)?;
         let fresh = build::snapshot(&config, &self.registry).map_err(ReloadError::Build)?;
-        let is_new =
-            |address: &&ListenAddress| !self.listeners.iter().any(|old| old.address == **address);
-        let added: Vec<ListenAddress> = config.listen.iter().filter(is_new).copied().collect();
+        let terms = self.secure.terms(&config).map_err(ReloadError::Terms)?;
+        let wanted = open::entries(&config, terms.is_some());
+        let is_new = |entry: &&ListenEntry| !self.listeners.iter().any(|old| old.entry == **entry);
+        let added: Vec<ListenEntry> = wanted.iter().filter(is_new).copied().collect();
         let opened = open::open(&added, self.core_count, &mut Inherited::default())
             .map_err(ReloadError::Listen)?;
         let log = match config.log != self.plan.config.log {
@@ -400,7 +437,9 @@ impl Server {
         let most = limits.connections.unwrap_or(self.most_connections);
         self.gate.configure(most, limits.connections_per_address);
         self.publish(Arc::new(fresh));
-        self.listen(opened, &config.listen);
+        self.cores.secure(&terms.unwrap_or_default());
+        self.secure.settle(&config);
+        self.listen(opened, &wanted);
         if let Some(log) = log {
             self.cores.redirect_log(&log);
             std::mem::replace(&mut self.log, log).finish();
@@ -423,12 +462,12 @@ impl Server {
     }
 
     /// Listens on what was opened, and no longer on what is not wanted.
-    fn listen(&mut self, opened: Opened, wanted: &[ListenAddress]) {
+    fn listen(&mut self, opened: Opened, wanted: &[ListenEntry]) {
         self.cores.listen(opened.by_core);
         let (kept, gone): (Vec<_>, Vec<_>) = self
             .listeners
             .drain(..)
-            .partition(|listening| wanted.contains(&listening.address));
+            .partition(|listening| wanted.contains(&listening.entry));
         let gone: Vec<SocketAddr> = gone.into_iter().flat_map(|gone| gone.sockets).collect();
         if !gone.is_empty() {
             self.cores.send(|| Message::Unlisten(gone.clone()));
@@ -444,6 +483,7 @@ impl Server {
 enum ReloadError {
     Config(Errors),
     Build(build::BuildError),
+    Terms(TermsError),
     Listen(open::ListenError),
     Log(io::Error),
 }
@@ -453,6 +493,7 @@ impl fmt::Display for ReloadError {
         match self {
             ReloadError::Config(errors) => errors.fmt(f),
             ReloadError::Build(error) => error.fmt(f),
+            ReloadError::Terms(error) => error.fmt(f),
             ReloadError::Listen(error) => error.fmt(f),
             ReloadError::Log(error) => write!(f, "the log cannot be opened: {error}"),
         }
@@ -502,6 +543,9 @@ fn write_pid_file(plan: &Plan) -> Option<PidFile> {
         })
         .ok()
 }
+
+/// How often the main thread looks whether certificates have changed.
+const CERTIFICATES: Duration = Duration::from_secs(2);
 
 /// How often the main thread looks whether the cores have ended.
 const LOOK: Duration = Duration::from_millis(20);

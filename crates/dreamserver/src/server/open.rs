@@ -1,7 +1,9 @@
 //! Opening the listeners, and the words for it.
 
-use crate::address::ListenAddress;
-use crate::cli::{Base, Plan};
+use crate::address::{ListenAddress, ListenEntry};
+use crate::cli::{Base, Mode, Plan};
+use crate::config::Config;
+use crate::exchange::Scheme;
 use crate::listener::{Bound, Inherited, Kind, Sharing, Taken, bind, busy_by};
 use crate::takeover::Holding;
 use std::fmt;
@@ -22,24 +24,24 @@ pub(super) struct Opened {
 
 /// One entry of `listen`, and the socket addresses that it stands for.
 pub(super) struct Listening {
-    pub(super) address: ListenAddress,
+    pub(super) entry: ListenEntry,
     pub(super) sockets: Vec<SocketAddr>,
 }
 
 impl Listening {
     /// The address as a browser opens it.
     fn link(&self) -> String {
-        match (self.address, self.sockets.as_slice()) {
-            (ListenAddress::Exact(_), [only, ..]) if !only.ip().is_unspecified() => {
-                format!("http://{only}/")
+        let ListenEntry { address, scheme } = self.entry;
+        let first = self.sockets.first();
+        let port = first.map_or(address.port(), SocketAddr::port);
+        let host = match (address, first) {
+            (ListenAddress::Exact(_), Some(only)) if !only.ip().is_unspecified() => {
+                only.to_string()
             }
-            (_, sockets) => {
-                let port = sockets
-                    .first()
-                    .map_or(self.address.port(), SocketAddr::port);
-                format!("http://localhost:{port}/")
-            }
-        }
+            _ if scheme == Scheme::Https && port == 443 => "localhost".into(),
+            _ => format!("localhost:{port}"),
+        };
+        format!("{}://{host}/", scheme.as_str())
     }
 }
 
@@ -47,12 +49,17 @@ impl Listening {
 #[derive(Debug)]
 pub(super) struct ListenError {
     address: SocketAddr,
+    scheme: Scheme,
     error: io::Error,
 }
 
 impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let port = self.address.port();
+        let flag = match self.scheme {
+            Scheme::Http => "--listen",
+            Scheme::Https => "--listen-tls",
+        };
         match self.error.kind() {
             io::ErrorKind::AddrInUse => {
                 write!(f, "port {port} is taken")?;
@@ -61,7 +68,7 @@ impl fmt::Display for ListenError {
                 }
                 write!(
                     f,
-                    "\nstop that, or listen elsewhere: dreamserver --listen :{}",
+                    "\nstop that, or listen elsewhere: dreamserver {flag} :{}",
                     another(port)
                 )
             }
@@ -69,7 +76,7 @@ impl fmt::Display for ListenError {
                 f,
                 "port {port} needs rights that this user does not have\n\
                  allow it once with `sudo setcap cap_net_bind_service=+ep $(command -v dreamserver)`,\n\
-                 or listen elsewhere: dreamserver --listen :{}",
+                 or listen elsewhere: dreamserver {flag} :{}",
                 another(port)
             ),
             io::ErrorKind::AddrNotAvailable => write!(
@@ -89,14 +96,55 @@ const UNPRIVILEGED: ListenAddress = ListenAddress::Any(8080);
 pub(super) fn open_planned(
     plan: &mut Plan,
     cores: usize,
+    secure: bool,
     inherited: &mut Inherited,
 ) -> Result<Opened, ListenError> {
-    let opened = open(&plan.config.listen, cores, inherited);
+    let mut opened = open_plain(plan, cores, inherited)?;
+    for entry in tls_entries(&plan.config, secure) {
+        let was_chosen = plan.config.listen_tls.is_some() || plan.mode() == Mode::Release;
+        match opened.add(&entry, inherited) {
+            Err(error) if was_chosen => return Err(error),
+            Err(error) => {
+                eprintln!("dreamserver: HTTPS is off: {error}");
+            }
+            Ok(()) => {}
+        }
+    }
+    Ok(opened)
+}
+
+/// Where the configuration wants to hear TLS; what nobody chose only where there are certificates.
+pub(super) fn tls_entries(config: &Config, secure: bool) -> Vec<ListenEntry> {
+    let beside = || config.listen.iter().filter_map(ListenAddress::secure_side);
+    let addresses: Vec<_> = match &config.listen_tls {
+        Some(chosen) => chosen.clone(),
+        None if secure => beside().collect(),
+        None => Vec::new(),
+    };
+    addresses.into_iter().map(ListenEntry::https).collect()
+}
+
+/// All that the configuration wants to listen on.
+pub(super) fn entries(config: &Config, secure: bool) -> Vec<ListenEntry> {
+    let plain = config.listen.iter().copied().map(ListenEntry::http);
+    plain.chain(tls_entries(config, secure)).collect()
+}
+
+fn open_plain(
+    plan: &mut Plan,
+    cores: usize,
+    inherited: &mut Inherited,
+) -> Result<Opened, ListenError> {
+    let plain = |plan: &Plan| -> Vec<ListenEntry> {
+        let addresses = plan.config.listen.iter().copied();
+        addresses.map(ListenEntry::http).collect()
+    };
+    let opened = open(&plain(plan), cores, inherited);
     let chosen = plan.base != Base::Core || plan.config.chose_listen;
     match opened {
         Err(error) if !chosen && error.error.kind() == io::ErrorKind::PermissionDenied => {
-            plan.listen_instead(vec![UNPRIVILEGED]);
-            let opened = open(&plan.config.listen, cores, inherited)?;
+            plan.listen_instead(vec![ListenEntry::http(UNPRIVILEGED)]);
+            let opened = open(&plain(plan), cores, inherited)?;
             eprintln!(
                 "dreamserver: port 80 needs rights that this user does not have, so this is port {}\n{ALLOW}",
                 UNPRIVILEGED.port()
@@ -114,10 +162,10 @@ allow port 80 with one of these:
   sudo sysctl net.ipv4.ip_unprivileged_port_start=80
   sudo systemctl enable --now dreamserver-core.socket   (systemd opens the port; the unit is in dist/)";
 
-/// Where sockets listen already.
-pub(super) fn passed(inherited: &Inherited) -> Vec<ListenAddress> {
+/// Where sockets listen already. Those on the ports of HTTPS are for that.
+pub(super) fn passed(inherited: &Inherited) -> Vec<ListenEntry> {
     let sockets = inherited.addresses(Kind::Tcp);
-    let mut addresses: Vec<ListenAddress> = Vec::new();
+    let mut entries: Vec<ListenEntry> = Vec::new();
     for (socket, dual) in &sockets {
         let port = socket.port();
         let any =
@@ -128,16 +176,20 @@ pub(super) fn passed(inherited: &Inherited) -> Vec<ListenAddress> {
             true => ListenAddress::Any(port),
             false => ListenAddress::Exact(*socket),
         };
-        if !addresses.contains(&address) {
-            addresses.push(address);
+        let entry = match port {
+            443 | 8443 => ListenEntry::https(address),
+            _ => ListenEntry::http(address),
+        };
+        if !entries.contains(&entry) {
+            entries.push(entry);
         }
     }
-    addresses
+    entries
 }
 
 /// Opens every address for `cores` cores: takes the sockets that are there already, and binds the others.
 pub(super) fn open(
-    addresses: &[ListenAddress],
+    entries: &[ListenEntry],
     cores: usize,
     inherited: &mut Inherited,
 ) -> Result<Opened, ListenError> {
@@ -146,27 +198,32 @@ pub(super) fn open(
         listeners: Vec::new(),
         holdings: Vec::new(),
     };
-    for address in addresses {
-        let sockets = opened.open(address, inherited)?;
-        opened.listeners.push(Listening {
-            address: *address,
-            sockets,
-        });
+    for entry in entries {
+        opened.add(entry, inherited)?;
     }
     Ok(opened)
 }
 
 impl Opened {
+    fn add(&mut self, entry: &ListenEntry, inherited: &mut Inherited) -> Result<(), ListenError> {
+        let sockets = self.open(entry, inherited)?;
+        self.listeners.push(Listening {
+            entry: *entry,
+            sockets,
+        });
+        Ok(())
+    }
+
     /// Opens one address, which may stand for one socket address of each family; one of the two is enough where
     /// the machine lacks the other.
     fn open(
         &mut self,
-        entry: &ListenAddress,
+        entry: &ListenEntry,
         inherited: &mut Inherited,
     ) -> Result<Vec<SocketAddr>, ListenError> {
         let mut found: Vec<SocketAddr> = Vec::new();
         let mut missing = None;
-        for mut wanted in entry.sockets() {
+        for mut wanted in entry.address.sockets() {
             if let Some(first) = found.first() {
                 // Both families have the port that the system chose for the first.
                 wanted.set_port(first.port());
@@ -177,6 +234,7 @@ impl Opened {
                     let fatal = !is_missing_family(&error);
                     let error = ListenError {
                         address: wanted,
+                        scheme: entry.scheme,
                         error,
                     };
                     if fatal {
@@ -195,7 +253,7 @@ impl Opened {
     /// Opens one socket address; gives it with its port.
     fn open_socket(
         &mut self,
-        entry: &ListenAddress,
+        entry: &ListenEntry,
         wanted: SocketAddr,
         inherited: &mut Inherited,
     ) -> io::Result<SocketAddr> {
@@ -208,7 +266,8 @@ impl Opened {
             }
         };
         // Every socket has a core, also where there are more of them.
-        for (number, bound) in sockets.into_iter().enumerate() {
+        for (number, mut bound) in sockets.into_iter().enumerate() {
+            bound.scheme = entry.scheme;
             self.holdings.push(Holding {
                 entry: *entry,
                 address,
@@ -228,6 +287,7 @@ fn shared(taken: Taken, cores: usize) -> Vec<Bound> {
         socket,
         address,
         sharing,
+        scheme: Scheme::Http,
     };
     sockets.into_iter().map(bound).collect()
 }
@@ -240,6 +300,7 @@ fn is_missing_family(error: &io::Error) -> bool {
 
 fn another(port: u16) -> u16 {
     match port {
+        443 => 8443,
         0..1024 => 8080,
         _ => port.checked_add(1).unwrap_or(8080),
     }
@@ -303,7 +364,7 @@ mod tests {
     #[test]
     fn with_fewer_sockets_than_cores_connections_are_dealt() {
         let (mut inherited, address) = inherited(1);
-        let opened = open(&[LOOPBACK], 3, &mut inherited).unwrap();
+        let opened = open(&[ListenEntry::http(LOOPBACK)], 3, &mut inherited).unwrap();
         assert_eq!(opened.listeners[0].sockets, [address]);
         let counts: Vec<usize> = opened.by_core.iter().map(Vec::len).collect();
         assert_eq!(counts, [1, 0, 0]);
@@ -314,7 +375,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn with_more_sockets_than_cores_each_has_a_core() {
         let (mut inherited, address) = inherited(5);
-        let exact = ListenAddress::Exact(address);
+        let exact = ListenEntry::http(ListenAddress::Exact(address));
         let opened = open(&[exact], 2, &mut inherited).unwrap();
         let counts: Vec<usize> = opened.by_core.iter().map(Vec::len).collect();
         assert_eq!(counts, [3, 2]);
@@ -331,7 +392,8 @@ mod tests {
         let (mut inherited, _) = inherited(1);
         let other = (std::net::Ipv6Addr::LOCALHOST, 0).into();
         // A machine without IPv6 has nothing to bind.
-        let Ok(opened) = open(&[ListenAddress::Exact(other)], 2, &mut inherited) else {
+        let other = ListenEntry::http(ListenAddress::Exact(other));
+        let Ok(opened) = open(&[other], 2, &mut inherited) else {
             return;
         };
         assert_eq!(opened.by_core.iter().map(Vec::len).sum::<usize>(), 2);

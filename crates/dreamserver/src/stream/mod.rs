@@ -5,20 +5,25 @@
 //!
 //! The runtime watches a socket only once something has to be waited for: a connection whose request came with it, and
 //! which ends with the answer, costs no system call for that.
+//!
+//! With TLS on it, it reads and writes plaintext, and whoever uses it need not know.
 
 mod raw;
+mod tls;
 
 pub use raw::{Watched, watch};
 
 use crate::pipe::Pipe;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
-use std::cell::{Cell, OnceCell};
+use rustls::Connection;
+use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use tls::Session;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFdReadyGuard;
 
@@ -29,6 +34,7 @@ pub struct Stream {
     /// The socket again, once it is watched.
     watched: OnceCell<Watched>,
     paused: Cell<bool>,
+    tls: Option<Box<RefCell<Session>>>,
 }
 
 impl Stream {
@@ -38,10 +44,43 @@ impl Stream {
             socket: Rc::new(socket),
             watched: OnceCell::new(),
             paused: Cell::new(false),
+            tls: None,
         }
     }
 
-    /// Reads what is there, waiting if there is nothing; 0 is the end.
+    /// Has this side of a TLS connection speak through the socket. [`Stream::poll_handshake`] comes first.
+    pub fn secured(self, connection: impl Into<Connection>) -> Stream {
+        let session = Session::new(connection.into());
+        Stream {
+            tls: Some(Box::new(RefCell::new(session))),
+            ..self
+        }
+    }
+
+    /// Does the socket carry the bytes as they are? Then the kernel can move them by itself.
+    pub fn is_plain(&self) -> bool {
+        self.tls.is_none()
+    }
+
+    /// What was agreed with the other side, if this is TLS. The look must be over before anything is read or written.
+    pub fn agreed(&self) -> Option<Ref<'_, Connection>> {
+        let session = self.tls.as_ref()?.borrow();
+        Some(Ref::map(session, Session::connection))
+    }
+
+    /// Ready when both sides of a TLS connection know each other; at once where there is none.
+    ///
+    /// # Errors
+    /// What the socket says, or why the other side cannot be talked to.
+    pub fn poll_handshake(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.tls {
+            Some(tls) => tls.borrow_mut().poll_handshake(self, cx),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Reads what is there, waiting if there is nothing; 0 is the end. A TLS connection that ends without saying so is an error:
+    /// what came may not be all.
     ///
     /// # Errors
     /// What the socket says.
@@ -54,6 +93,18 @@ impl Stream {
     /// # Errors
     /// What the socket says.
     pub fn poll_read_into<'a>(
+        &self,
+        buffer: impl FnOnce() -> &'a mut [u8],
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        match &self.tls {
+            Some(tls) => tls.borrow_mut().poll_read(self, buffer, cx),
+            None => self.poll_read_socket(buffer, cx),
+        }
+    }
+
+    /// The bytes as they came, encrypted or not.
+    fn poll_read_socket<'a>(
         &self,
         buffer: impl FnOnce() -> &'a mut [u8],
         cx: &mut Context<'_>,
@@ -88,7 +139,8 @@ impl Stream {
         }
     }
 
-    /// Writes what fits of several pieces in one system call, waiting if nothing fits.
+    /// Writes what fits of several pieces in one system call, waiting if nothing fits. With TLS it waits until what was taken has
+    /// left: whoever waits comes back with the same bytes in front.
     ///
     /// # Errors
     /// What the socket says.
@@ -98,10 +150,13 @@ impl Stream {
         more: bool,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        self.poll_write_with(cx, |fd| send(fd, pieces, more))
+        match &self.tls {
+            Some(tls) => tls.borrow_mut().poll_write(self, pieces, more, cx),
+            None => self.poll_write_with(cx, |fd| send(fd, pieces, more)),
+        }
     }
 
-    /// Sends a part of a file from the kernel's memory, waiting if nothing fits.
+    /// Sends a part of a file, from the kernel's memory where nothing is to be encrypted, waiting if nothing fits.
     ///
     /// # Errors
     /// What the socket or the file says.
@@ -112,10 +167,15 @@ impl Stream {
         count: usize,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
+        if let Some(tls) = &self.tls {
+            let mut session = tls.borrow_mut();
+            return session.poll_sendfile(self, file, offset, count, cx);
+        }
         self.poll_write_with(cx, |fd| sendfile(fd, file, offset, count))
     }
 
-    /// Moves what is there, up to `most` bytes, into an empty pipe, waiting if there is nothing; 0 is the end.
+    /// Moves what is there, up to `most` bytes, into an empty pipe, waiting if there is nothing; 0 is the end. The stream must be
+    /// plain.
     ///
     /// # Errors
     /// What the socket says.
@@ -136,7 +196,7 @@ impl Stream {
         }
     }
 
-    /// Moves what fits out of a pipe, waiting if nothing fits; `more` says that more will follow at once.
+    /// Moves what fits out of a pipe, waiting if nothing fits; `more` says that more will follow at once. The stream must be plain.
     ///
     /// # Errors
     /// What the socket says.
@@ -151,6 +211,10 @@ impl Stream {
 
     /// Is something to be read, or the other side's end? The kernel is asked only where the runtime does not know better.
     pub fn is_readable(&self) -> bool {
+        if let Some(tls) = &self.tls {
+            // A ticket that came late is nothing to read.
+            return tls.borrow_mut().is_readable(self);
+        }
         if self.watched.get().is_none() {
             return self.has_input();
         }
@@ -166,7 +230,7 @@ impl Stream {
         }
     }
 
-    /// Asks the kernel whether the other side has sent anything or closed.
+    /// Asks the kernel whether the other side has sent anything, be it encrypted, or closed.
     pub fn has_input(&self) -> bool {
         let mut byte = [0];
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
@@ -203,8 +267,18 @@ impl Stream {
         Poll::Ready(failure.map_err(io::Error::from))
     }
 
+    /// Tells the other side of a TLS connection that this is its proper end, which is not said by its socket.
+    pub fn farewell(&self) {
+        if let Some(tls) = &self.tls {
+            tls.borrow_mut().farewell(self);
+        }
+    }
+
     /// Tells the other side that nothing more comes.
     pub fn shutdown(&self, how: Shutdown) {
+        if how == Shutdown::Write {
+            self.farewell();
+        }
         let how = match how {
             Shutdown::Read => rustix::net::Shutdown::Read,
             Shutdown::Write => rustix::net::Shutdown::Write,

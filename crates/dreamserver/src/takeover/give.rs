@@ -3,6 +3,7 @@
 use super::Error;
 use super::channel::Channel;
 use super::message::{Giver, NEWEST, OLDEST, Purpose, Serves, Taker};
+use crate::exchange::Scheme;
 use rustix::process::{Pid, Signal, kill_process};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
@@ -16,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Asking {
     channel: Channel,
     pid: Option<Pid>,
+    /// The version that was agreed on.
+    version: u32,
 }
 
 /// What is handed over.
@@ -30,7 +33,11 @@ pub struct Offer<'a> {
 
 impl Asking {
     pub(super) fn new(channel: Channel, pid: Option<Pid>) -> Asking {
-        Asking { channel, pid }
+        Asking {
+            channel,
+            pid,
+            version: OLDEST,
+        }
     }
 
     /// The number of its process, where the system tells.
@@ -62,8 +69,9 @@ impl Asking {
         if other == Serves::Core && serves == Serves::Sites {
             return self.refuse(SITES.into()).await;
         }
+        self.version = newest.min(NEWEST);
         let hello = Giver::Hello {
-            version: newest.min(NEWEST),
+            version: self.version,
             program: env!("CARGO_PKG_VERSION").into(),
             serves,
             mode: mode.into(),
@@ -95,9 +103,12 @@ impl Asking {
     }
 
     async fn try_to_give(&mut self, offer: &Offer<'_>) -> Result<(), Error> {
-        let channel = &mut self.channel;
+        let (channel, version) = (&mut self.channel, self.version);
         channel.hand(Giver::Lock, offer.lock).await?;
         for (purpose, socket) in offer.sockets {
+            if version == WITHOUT_TLS && is_for_tls(purpose) {
+                continue;
+            }
             let line = Giver::Socket(purpose.clone());
             channel.hand(line, socket.as_fd()).await?;
         }
@@ -126,6 +137,13 @@ impl Asking {
         }
         self.channel.closed().await;
     }
+}
+
+/// The version of the conversation that knows no sockets for TLS: such a taker serves without them, as it was made to.
+const WITHOUT_TLS: u32 = 1;
+
+fn is_for_tls(purpose: &Purpose) -> bool {
+    matches!(purpose, Purpose::Clients(entry) if entry.scheme == Scheme::Https)
 }
 
 const SITES: &str = "a server with a configuration of its own runs there; `dreamserver run --take-over` takes its place";

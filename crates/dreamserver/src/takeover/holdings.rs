@@ -1,7 +1,7 @@
 //! The listening sockets of this server, for whoever takes over.
 
 use super::Purpose;
-use crate::address::ListenAddress;
+use crate::address::ListenEntry;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -15,7 +15,7 @@ pub struct Holdings(Arc<Mutex<Vec<Holding>>>);
 #[derive(Debug)]
 pub struct Holding {
     /// The entry of `listen` that it is for.
-    pub entry: ListenAddress,
+    pub entry: ListenEntry,
     /// Its address.
     pub address: SocketAddr,
     /// The socket. As long as it is open here, the kernel gives it connections.
@@ -29,7 +29,7 @@ impl Holdings {
     }
 
     /// Closes what is not for one of these entries.
-    pub fn keep(&self, entries: &[ListenAddress]) {
+    pub fn keep(&self, entries: &[ListenEntry]) {
         self.lock()
             .retain(|holding| entries.contains(&holding.entry));
     }
@@ -48,7 +48,7 @@ impl Holdings {
     pub fn again(&self) -> io::Result<Vec<(Purpose, OwnedFd)>> {
         let again = |holding: &Holding| {
             let socket = holding.socket.try_clone()?;
-            Ok((Purpose::Http(holding.entry), socket))
+            Ok((Purpose::Clients(holding.entry), socket))
         };
         self.lock().iter().map(again).collect()
     }

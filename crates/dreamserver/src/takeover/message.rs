@@ -1,12 +1,13 @@
 //! What the two say to each other: one line each.
 
-use crate::address::ListenAddress;
+use crate::address::ListenEntry;
+use crate::exchange::Scheme;
 use std::fmt;
 use std::str::FromStr;
 
-/// The versions of the conversation that this program can hold.
+/// The versions of the conversation that this program can hold. The second one knows sockets for TLS.
 pub(super) const OLDEST: u32 = 1;
-pub(super) const NEWEST: u32 = 1;
+pub(super) const NEWEST: u32 = 2;
 
 /// What a process is there for. One kind does not take the other's place unasked: the sites of a configuration would be gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +21,8 @@ pub enum Serves {
 /// What a socket is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Connections of HTTP clients, by this entry of `listen`.
-    Http(ListenAddress),
+    /// Connections of clients, by this entry of `listen`.
+    Clients(ListenEntry),
     /// Announcements.
     Control,
 }
@@ -106,7 +107,9 @@ impl fmt::Display for Giver {
                 "dreamserver hands over, version {version}, program {program}, serves {serves}, mode {mode}"
             ),
             Giver::Lock => f.write_str("lock"),
-            Giver::Socket(Purpose::Http(entry)) => write!(f, "socket http {entry}"),
+            Giver::Socket(Purpose::Clients(ListenEntry { address, scheme })) => {
+                write!(f, "socket {} {address}", scheme.as_str())
+            }
             Giver::Socket(Purpose::Control) => f.write_str("socket control"),
             Giver::All(names) => write!(f, "all {names}"),
             Giver::Go => f.write_str("go"),
@@ -174,15 +177,25 @@ impl FromStr for Giver {
             ["lock"] => Ok(Giver::Lock),
             ["go"] => Ok(Giver::Go),
             ["socket", "control"] => Ok(Giver::Socket(Purpose::Control)),
-            ["socket", "http", entry] => {
-                let entry = entry.parse().map_err(|_| NotUnderstood)?;
-                Ok(Giver::Socket(Purpose::Http(entry)))
+            ["socket", scheme, address] => {
+                let entry = ListenEntry {
+                    address: address.parse().map_err(|_| NotUnderstood)?,
+                    scheme: scheme_of(scheme)?,
+                };
+                Ok(Giver::Socket(Purpose::Clients(entry)))
             }
             ["all", names] => Ok(Giver::All(number(names)?)),
             ["no", ..] => Ok(Giver::No(words[1..].join(" "))),
             _ => Err(NotUnderstood),
         }
     }
+}
+
+fn scheme_of(text: &str) -> Result<Scheme, NotUnderstood> {
+    [Scheme::Http, Scheme::Https]
+        .into_iter()
+        .find(|scheme| scheme.as_str() == text)
+        .ok_or(NotUnderstood)
 }
 
 /// The values of `name value, name value, …`. A later version may say more behind them.
@@ -212,6 +225,7 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::ListenAddress;
 
     #[test]
     fn what_is_said_is_understood() {
@@ -238,7 +252,10 @@ mod tests {
                 mode: "dev".into(),
             },
             Giver::Lock,
-            Giver::Socket(Purpose::Http(":80".parse().unwrap())),
+            Giver::Socket(Purpose::Clients(ListenEntry::http(ListenAddress::Any(80)))),
+            Giver::Socket(Purpose::Clients(ListenEntry::https(ListenAddress::Any(
+                443,
+            )))),
             Giver::Socket(Purpose::Control),
             Giver::All(1_000_000),
             Giver::Go,

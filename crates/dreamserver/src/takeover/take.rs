@@ -4,7 +4,7 @@ use super::Error;
 use super::channel::Channel;
 use super::door::knock;
 use super::message::{Giver, NEWEST, OLDEST, Purpose, Serves, Taker};
-use crate::address::ListenAddress;
+use crate::address::ListenEntry;
 use crate::listener::Inherited;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -32,7 +32,7 @@ pub struct Given {
     /// Where HTTP clients connect.
     pub http: Inherited,
     /// The entries of `listen` that these sockets are for.
-    pub entries: Vec<ListenAddress>,
+    pub entries: Vec<ListenEntry>,
     /// Where announcements come in.
     pub control: Inherited,
     /// So many names are in the state.
@@ -131,7 +131,7 @@ impl Taking {
 impl Given {
     fn add(&mut self, purpose: Purpose, socket: OwnedFd) -> Result<(), Error> {
         let inherited = match purpose {
-            Purpose::Http(entry) => {
+            Purpose::Clients(entry) => {
                 if !self.entries.contains(&entry) {
                     self.entries.push(entry);
                 }

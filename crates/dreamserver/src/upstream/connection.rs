@@ -345,7 +345,7 @@ impl BodyStream for Connection {
     }
 
     fn spliceable(&self) -> u64 {
-        self.inbound.spliceable()
+        self.inbound.spliceable(&self.stream)
     }
 
     fn poll_splice(

@@ -320,11 +320,14 @@ fn versions_are_agreed_upon() {
         let hello = format!("dreamserver takes over, versions {versions}, program 9, serves core");
         Taker::new(&home).say(&hello)
     };
-    assert!(say("1 to 7").starts_with("dreamserver hands over, version 1, "));
-    let refused = say("2 to 7");
+    for (versions, agreed) in [("1 to 7", 2), ("2 to 2", 2), ("1 to 1", 1)] {
+        let hello = format!("dreamserver hands over, version {agreed}, ");
+        assert!(say(versions).starts_with(&hello), "{versions}");
+    }
+    let refused = say("3 to 7");
     assert_eq!(
         refused,
-        "no its take-over has the versions 2 to 7, ours 1 to 1\n"
+        "no its take-over has the versions 3 to 7, ours 1 to 2\n"
     );
     assert!(core.say("ping").starts_with("ok"));
 }

@@ -92,6 +92,7 @@ pub(super) const OURS: NameSet = NameSet::of(&[
     Name::Proxy,
     Name::XRequestId,
     Name::Forwarded,
+    Name::XClientSubject,
     Name::XRealIp,
     Name::XForwardedFor,
     Name::XForwardedHost,

@@ -96,6 +96,7 @@ fn introduction(peer: &Peer) -> Fields {
     append(&mut fields, Name::XForwardedProto, scheme.as_bytes());
     append(&mut fields, Name::XForwardedPort, &port(peer));
     append(&mut fields, Name::XRealIp, &ip);
+    append_subject(&mut fields, peer);
     fields
 }
 
@@ -123,7 +124,16 @@ fn pass_on(request: &mut Request, addresses: &[IpAddr], real: IpAddr, told: Told
     let port = told.port.unwrap_or_else(|| port(&peer));
     append(fields, Name::XForwardedPort, &port);
     append(fields, Name::XRealIp, real.to_string().as_bytes());
+    append_subject(fields, &peer);
     append_host(fields, &host, &forwarded);
+}
+
+/// Who our peer has proved to be; what it says of itself was removed.
+fn append_subject(fields: &mut Fields, peer: &Peer) {
+    let security = peer.security.as_deref();
+    if let Some(client) = security.and_then(|security| security.client.as_ref()) {
+        append(fields, Name::XClientSubject, client.subject.as_bytes());
+    }
 }
 
 fn port(peer: &Peer) -> Vec<u8> {

@@ -99,7 +99,7 @@ impl BodyStream for Incoming {
     }
 
     fn spliceable(&self) -> u64 {
-        let spliceable = self.inbound.spliceable();
+        let spliceable = self.inbound.spliceable(&self.stream);
         match self.received + spliceable > self.limit {
             true => 0,
             false => spliceable,

@@ -273,7 +273,7 @@ impl Connection {
             (false, _) if plan.linger || self.has_unread() => {
                 linger::close(&self.stream, self.home.take(), &snapshot.timeouts).await;
             }
-            (false, _) => {}
+            (false, _) => self.stream.farewell(),
         }
         Next::Close
     }
@@ -434,7 +434,10 @@ impl Connection {
     async fn refuse(&mut self, snapshot: &Held, refusal: Refusal) -> Next {
         let mut request = self.no_request();
         let (mut response, detail) = match refusal {
-            Refusal::Silence => return Next::Close,
+            Refusal::Silence => {
+                self.stream.farewell();
+                return Next::Close;
+            }
             Refusal::Crowd => crowded(&request),
             Refusal::Slow => {
                 let detail = "the request head came too slowly".to_owned();

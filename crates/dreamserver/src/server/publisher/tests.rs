@@ -40,7 +40,7 @@ impl House {
         let log = log::Writer::start(&off).unwrap();
         let (publisher, subscriptions) = Publisher::new(&Registry::default(), CORES);
         let (gate, first) = (Gate::new(100, 100), Arc::new(snapshot(sites)));
-        let cores = Cores::start(subscriptions, &first, &gate, &log).unwrap();
+        let cores = Cores::start(subscriptions, &first, &Arc::default(), &gate, &log).unwrap();
         let bound = (0..CORES).map(|_| bind((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap());
         let bound: Vec<_> = bound.collect();
         let addresses = bound.iter().map(|bound| bound[0].address).collect();

@@ -1,0 +1,145 @@
+//! Certificates in files that the configuration names. They are read again when they change, and only a pair that fits is taken.
+
+use crate::config::{ClientsConfig, Pair};
+use crate::credential::{Credential, CredentialError};
+use std::collections::HashMap;
+use std::fmt;
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// What was read, and how the files were then.
+#[derive(Default)]
+pub struct Files {
+    pairs: HashMap<Pair, Credential>,
+    seen: HashMap<PathBuf, Stamp>,
+}
+
+/// Two looks at a file that give the same found the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stamp {
+    Missing,
+    Present {
+        inode: u64,
+        size: u64,
+        modified: (i64, i64),
+    },
+}
+
+impl Files {
+    /// Reads a pair. If what is there now does not do, the one that was read before stays in use, and that is reported.
+    ///
+    /// # Errors
+    /// [`PairError`] if there never was one that did.
+    pub fn pair(&mut self, pair: &Pair) -> Result<Credential, PairError> {
+        self.note(&pair.cert);
+        self.note(&pair.key);
+        match (load_pair(pair), self.pairs.get(pair)) {
+            (Ok(credential), _) => {
+                self.pairs.insert(pair.clone(), credential.clone());
+                Ok(credential)
+            }
+            (Err(error), Some(before)) => {
+                tracing::error!("the certificate that was in use stays: {error}");
+                Ok(before.clone())
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// Remembers the file of a policy, to see when it changes.
+    pub fn watch(&mut self, clients: &ClientsConfig) {
+        self.note(&clients.ca);
+    }
+
+    /// Has any of the files changed since it was read?
+    pub fn have_changed(&self) -> bool {
+        let mut seen = self.seen.iter();
+        seen.any(|(path, stamp)| Stamp::of(path) != *stamp)
+    }
+
+    /// Forgets what the configuration no longer names.
+    pub fn forget_others(&mut self, pairs: &[&Pair], clients: &[&ClientsConfig]) {
+        self.pairs.retain(|pair, _| pairs.contains(&pair));
+        self.seen.retain(|path, _| {
+            let of_pair = pairs
+                .iter()
+                .any(|pair| pair.cert == *path || pair.key == *path);
+            of_pair || clients.iter().any(|clients| clients.ca == *path)
+        });
+    }
+
+    /// Before it is read: a change between the two looks is seen later.
+    fn note(&mut self, path: &Path) {
+        self.seen.insert(path.to_owned(), Stamp::of(path));
+    }
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Stamp {
+        fs::metadata(path).map_or(Stamp::Missing, |found: Metadata| Stamp::Present {
+            inode: found.ino(),
+            size: found.size(),
+            modified: (found.mtime(), found.mtime_nsec()),
+        })
+    }
+}
+
+/// Reads a certificate and its key.
+///
+/// # Errors
+/// [`PairError`] if they cannot be read, or do not belong together.
+pub fn load_pair(pair: &Pair) -> Result<Credential, PairError> {
+    let read = |path: &Path| {
+        fs::read(path)
+            .map_err(|error| PairError::Unreadable(path.to_owned(), path == pair.key, error))
+    };
+    let (cert, key) = (read(&pair.cert)?, read(&pair.key)?);
+    Credential::from_pem(&cert, &key).map_err(|error| PairError::Unusable(pair.clone(), error))
+}
+
+/// Why a certificate and its key cannot be used.
+#[derive(Debug)]
+pub enum PairError {
+    /// This file cannot be read; is it the key?
+    Unreadable(PathBuf, bool, io::Error),
+    /// What is in the files does not do.
+    Unusable(Pair, CredentialError),
+}
+
+impl PairError {
+    /// Is it about the key, and not about the certificate?
+    pub fn is_of_key(&self) -> bool {
+        match self {
+            PairError::Unreadable(_, is_key, _) => *is_key,
+            PairError::Unusable(_, error) => !matches!(error, CredentialError::Chain(_)),
+        }
+    }
+}
+
+impl fmt::Display for PairError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PairError::Unreadable(path, _, error) => {
+                write!(f, "{} cannot be read: {error}", path.display())
+            }
+            PairError::Unusable(pair, CredentialError::Mismatch) => write!(
+                f,
+                "the key in {} is not that of the certificate in {}",
+                pair.key.display(),
+                pair.cert.display()
+            ),
+            PairError::Unusable(pair, error) => {
+                let file = if self.is_of_key() {
+                    &pair.key
+                } else {
+                    &pair.cert
+                };
+                write!(f, "{}: {error}", file.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for PairError {}

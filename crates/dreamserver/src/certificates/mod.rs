@@ -1,0 +1,11 @@
+//! Where certificates come from: files that the configuration names, and what is made for names that have none.
+
+mod files;
+mod policy;
+mod terms;
+mod tickets;
+
+pub use files::{Files, PairError, load_pair};
+pub use policy::{PolicyError, load_policy};
+pub use terms::{TermsError, build};
+pub use tickets::KeptKeys;

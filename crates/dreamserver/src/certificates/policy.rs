@@ -1,0 +1,68 @@
+//! Whose certificates a site's clients must show.
+
+use crate::config::ClientsConfig;
+use crate::exchange::PolicyId;
+use crate::tls::ClientPolicy;
+use aws_lc_rs::digest;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Reads the file of a policy.
+///
+/// # Errors
+/// [`PolicyError`] if it holds no certificates that sign others.
+pub fn load_policy(clients: &ClientsConfig) -> Result<ClientPolicy, PolicyError> {
+    let wrong = |reason: String| PolicyError {
+        file: clients.ca.clone(),
+        reason,
+    };
+    let bytes = std::fs::read(&clients.ca).map_err(|error| wrong(error.to_string()))?;
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&bytes) {
+        let added = certificate
+            .map_err(|error| error.to_string())
+            .and_then(|found| roots.add(found).map_err(|error| error.to_string()));
+        added.map_err(wrong)?;
+    }
+    match roots.is_empty() {
+        true => Err(wrong("there is no certificate in it".into())),
+        false => Ok(ClientPolicy {
+            roots: Arc::new(roots),
+            optional: clients.optional,
+            id: id(clients.optional, &bytes),
+        }),
+    }
+}
+
+fn id(optional: bool, bytes: &[u8]) -> PolicyId {
+    let mut digest = digest::Context::new(&digest::SHA256);
+    digest.update(&[u8::from(optional)]);
+    digest.update(bytes);
+    let mut id = [0; digest::SHA256_OUTPUT_LEN];
+    id.copy_from_slice(digest.finish().as_ref());
+    PolicyId(id)
+}
+
+/// A file that says nothing of clients.
+#[derive(Debug)]
+pub struct PolicyError {
+    file: PathBuf,
+    reason: String,
+}
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} cannot be used for certificates of clients: {}",
+            self.file.display(),
+            self.reason
+        )
+    }
+}
+
+impl std::error::Error for PolicyError {}

@@ -1,0 +1,113 @@
+//! The client's first message: received whole, and looked at before anything is made for the connection.
+
+use crate::stream::Stream;
+use crate::time::Timer;
+use rustls::server::{Accepted, Acceptor};
+use rustls::{ServerConfig, ServerConnection};
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+/// The type of a record that carries handshake messages (RFC 8446 §5.1): with that every TLS connection begins.
+const HANDSHAKE: u8 = 22;
+
+/// Received at once. With a post-quantum key share the message has about 1.7 KiB, in two packets.
+const PIECE: usize = 4096;
+
+/// The client's first message.
+pub(super) struct Hello(Accepted);
+
+/// What came instead of one.
+#[derive(Debug)]
+pub(super) enum NoHello {
+    /// A client that speaks HTTP without TLS.
+    Http,
+    /// It breaks a rule; and what to answer.
+    Broken(rustls::Error, Vec<u8>),
+    /// Not all of it came in time.
+    Slow,
+    /// The connection broke.
+    Io(io::Error),
+}
+
+impl fmt::Display for NoHello {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoHello::Http => f.write_str("the client speaks HTTP without TLS"),
+            NoHello::Broken(error, _) => error.fmt(f),
+            NoHello::Slow => f.write_str("the first message took too long"),
+            NoHello::Io(error) => error.fmt(f),
+        }
+    }
+}
+
+/// Receives the client's first message.
+pub(super) async fn receive(stream: &Stream, timer: &Timer) -> Result<Hello, NoHello> {
+    let mut acceptor = Acceptor::default();
+    let mut begun = false;
+    poll_fn(
+        |cx| match poll_receive(stream, &mut acceptor, &mut begun, cx) {
+            Poll::Ready(hello) => Poll::Ready(hello),
+            Poll::Pending => timer.poll(cx).map(|()| Err(NoHello::Slow)),
+        },
+    )
+    .await
+}
+
+fn poll_receive(
+    stream: &Stream,
+    acceptor: &mut Acceptor,
+    begun: &mut bool,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Hello, NoHello>> {
+    loop {
+        // Not outside of the wait: it would be a part of the connection's memory.
+        let mut buffer = [0; PIECE];
+        let count = ready!(stream.poll_read(&mut buffer, cx)).map_err(NoHello::Io)?;
+        let mut received = &buffer[..count];
+        if received.is_empty() {
+            return Poll::Ready(Err(NoHello::Io(io::ErrorKind::UnexpectedEof.into())));
+        }
+        if !*begun && received[0] != HANDSHAKE && received[0].is_ascii_alphabetic() {
+            return Poll::Ready(Err(NoHello::Http));
+        }
+        *begun = true;
+        while !received.is_empty() {
+            acceptor.read_tls(&mut received).map_err(NoHello::Io)?;
+            match acceptor.accept() {
+                Ok(Some(accepted)) => return Poll::Ready(Ok(Hello(accepted))),
+                Ok(None) => {}
+                Err((error, alert)) => {
+                    return Poll::Ready(Err(NoHello::Broken(error, encoded(alert))));
+                }
+            }
+        }
+    }
+}
+
+impl Hello {
+    /// The host that the client asks for (RFC 6066 §3), in lower case.
+    pub(super) fn server_name(&self) -> Option<String> {
+        let name = self.0.client_hello().server_name()?.to_ascii_lowercase();
+        Some(name)
+    }
+
+    /// Begins the server's side; or says why not, and what to tell the client.
+    pub(super) fn accept(
+        self,
+        config: Arc<ServerConfig>,
+    ) -> Result<ServerConnection, (rustls::Error, Vec<u8>)> {
+        self.0
+            .into_connection(config)
+            .map_err(|(error, alert)| (error, encoded(alert)))
+    }
+}
+
+fn encoded(mut alert: rustls::server::AcceptedAlert) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // Memory takes what is written to it.
+    let _ = alert.write_all(&mut bytes);
+    bytes
+}

@@ -1,0 +1,72 @@
+//! Which site a client's first message is for.
+
+use super::site::Site;
+use crate::router::{Host, HostPattern, Names};
+use crate::serve::Core;
+use std::sync::Arc;
+
+/// What secure listeners go by: immutable, replaced whole.
+#[derive(Default)]
+pub struct Terms {
+    /// The configuration's hosts, exact and wildcards.
+    named: Names<Arc<Site>>,
+    /// The site for every other host.
+    any: Option<Arc<Site>>,
+    /// For announced names.
+    announced: Option<Arc<Site>>,
+    /// For clients that name no host.
+    nameless: Option<Arc<Site>>,
+}
+
+impl Terms {
+    /// Terms that know nobody.
+    pub fn new() -> Terms {
+        Terms::default()
+    }
+
+    /// Has handshakes for these hosts go by `site`.
+    pub fn add(&mut self, hosts: &[HostPattern], site: &Arc<Site>) {
+        for host in hosts {
+            match host {
+                HostPattern::Exact(name) => drop(self.named.insert(name, site.clone())),
+                HostPattern::Wildcard(suffix) => {
+                    drop(self.named.insert(&format!("*.{suffix}"), site.clone()));
+                }
+                HostPattern::Any => self.any = Some(site.clone()),
+            }
+        }
+    }
+
+    /// Has handshakes for announced names go by `site`.
+    pub fn set_announced(&mut self, site: Arc<Site>) {
+        self.announced = Some(site);
+    }
+
+    /// Has handshakes without a name go by `site`, where no site is for every host.
+    pub fn set_nameless(&mut self, site: Arc<Site>) {
+        self.nameless = Some(site);
+    }
+
+    /// The site for the host that a client asks for, by the rule of the routes: the configuration's exact hosts, then announced
+    /// names, then its wildcards, then the site for every host. A client that connects to an address names no host.
+    pub(super) fn find(&self, core: &Core, name: Option<&str>) -> Option<Arc<Site>> {
+        match name {
+            Some(name) => self.find_named(core, name).cloned(),
+            None => self.any.as_ref().or(self.nameless.as_ref()).cloned(),
+        }
+    }
+
+    fn find_named(&self, core: &Core, name: &str) -> Option<&Arc<Site>> {
+        if let Some(site) = self.named.get(name) {
+            return Some(site);
+        }
+        let mut buffer = [0; _];
+        let host = Host::new(name.as_bytes(), &mut buffer);
+        if let Some(site) = &self.announced
+            && core.current().is_announced(host)
+        {
+            return Some(site);
+        }
+        self.named.find(host).or(self.any.as_ref())
+    }
+}
