@@ -18,6 +18,7 @@ pub struct Certificate {
     path: PathBuf,
     der: CertificateDer<'static>,
     subject: String,
+    serial: String,
     unit: Option<String>,
     constraints: Constraints,
     not_before: SystemTime,
@@ -55,6 +56,7 @@ impl Certificate {
             kind,
             path: path.to_owned(),
             subject: parsed.subject().to_string(),
+            serial: parsed.serial.to_string(),
             unit: unit(&parsed),
             constraints: constraints(&parsed)?,
             not_before: time(parsed.validity().not_before.timestamp()),
@@ -87,6 +89,14 @@ impl Certificate {
     /// What the CA is called, for people.
     pub fn subject(&self) -> &str {
         &self.subject
+    }
+
+    /// What it is called in a database that needs a name for it. mkcert's is that which mkcert gives it.
+    pub(super) fn nickname(&self) -> String {
+        match self.kind {
+            Kind::Mkcert => format!("mkcert development CA {}", self.serial),
+            Kind::Own | Kind::Named(_) => format!("dreamserver {}", self.fingerprint().short()),
+        }
     }
 
     /// The organisational unit of the subject.

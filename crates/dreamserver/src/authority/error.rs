@@ -14,6 +14,10 @@ pub enum AuthorityError {
         /// The name.
         name: String,
     },
+    /// Our own CA is for it, and nothing else is needed.
+    Covered(String),
+    /// Names below it are those of many.
+    Public(String),
     /// The CA was valid once.
     Ended(PathBuf),
     /// Others may read the key.
@@ -41,6 +45,13 @@ impl fmt::Display for AuthorityError {
                     "no CA that is trusted here may sign for {name}: `dreamserver trust --name {name}` makes one for it"
                 )
             }
+            AuthorityError::Covered(name) => {
+                write!(f, "`dreamserver trust` is for {name} too: leave out --name")
+            }
+            AuthorityError::Public(name) => write!(
+                f,
+                "names below {name} are those of many, and the key of such a CA could pass for all of them: name a domain below it"
+            ),
             AuthorityError::Ended(path) => write!(
                 f,
                 "the CA {} is no longer valid: `dreamserver trust` makes another one",

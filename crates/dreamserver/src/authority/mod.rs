@@ -29,6 +29,7 @@ mod local_ca;
 mod name;
 pub mod own;
 mod places;
+pub mod stores;
 
 #[cfg(test)]
 mod tests;

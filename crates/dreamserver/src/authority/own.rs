@@ -1,7 +1,8 @@
 //! Our own CAs, as their user sees them: made when they are wanted, gone when they are not.
 
 use super::ca::Ca;
-use super::{AuthorityError, Certificate, Kind, Places, files, installed};
+use super::{AuthorityError, Certificate, Constraints, Kind, Name, Places, files, installed};
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -38,6 +39,38 @@ pub fn ensure(places: &Places, kind: &Kind, now: SystemTime) -> Result<Ensured, 
         certificate: made.certificate().clone(),
         replaced,
     })
+}
+
+/// A CA for a name or an address, as a person writes it; what is below the name is meant too.
+///
+/// # Errors
+/// It is no name, it is everybody's, or our own CA is for it.
+pub fn for_name(text: &str) -> Result<Kind, AuthorityError> {
+    let host = text.strip_prefix("*.").unwrap_or(text);
+    let ascii = match host.parse::<IpAddr>() {
+        Ok(_) => host.to_owned(),
+        Err(_) => {
+            idna::domain_to_ascii(host).map_err(|_| AuthorityError::NoName(text.to_owned()))?
+        }
+    };
+    let name = Name::parse(&ascii)?;
+    if Constraints::of_development().permit(&name) {
+        return Err(AuthorityError::Covered(name.to_string()));
+    }
+    match &name {
+        Name::Dns(name) if is_public(name) => Err(AuthorityError::Public(name.clone())),
+        _ => Ok(Kind::Named(name)),
+    }
+}
+
+/// Do strangers own the names below it? (The Public Suffix List, <https://publicsuffix.org>.)
+fn is_public(name: &str) -> bool {
+    psl::suffix(name.as_bytes()).is_some_and(|suffix| suffix.is_known() && suffix == name)
+}
+
+/// Are both the certificate and the key of a CA here?
+pub fn is_whole(places: &Places, kind: &Kind) -> bool {
+    matches!(Ca::load(places, kind.clone()), Ok(Some(_)) | Err(_))
 }
 
 /// The certificate of a CA, whether it can sign or not; none if there is none.

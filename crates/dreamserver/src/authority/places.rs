@@ -45,6 +45,12 @@ impl Places {
         places
     }
 
+    /// Does root look at what is another user's, who runs this by `sudo`?
+    pub fn is_of_another_user(own: Option<&Path>) -> bool {
+        let is_root = rustix::process::geteuid().is_root();
+        is_root && own.is_none() && home_behind_sudo().is_some()
+    }
+
     fn of(
         variable: impl Fn(&str) -> Option<OsString>,
         home: Option<PathBuf>,

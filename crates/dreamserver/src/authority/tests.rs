@@ -262,6 +262,75 @@ fn mkcerts_ca_comes_first_and_signs_for_everything() {
     assert_eq!(local.description(), "mkcert's CA, for every name");
 }
 
+/// The real mkcert makes its CA, and a leaf; false if there is no mkcert here.
+fn run_mkcert(caroot: &Path, folder: &Path) -> bool {
+    let mkcert = Command::new("mkcert")
+        .args(["-cert-file", "theirs.pem", "-key-file", "theirs.key"])
+        .args(["example.com", "127.0.0.1"])
+        .env("CAROOT", caroot)
+        .current_dir(folder)
+        .output();
+    let ran = mkcert.is_ok_and(|output| output.status.success());
+    let required = std::env::var("DREAM_PEERS").is_ok_and(|value| value == "required");
+    assert!(
+        ran || !required,
+        "mkcert is missing, and peers are required"
+    );
+    ran
+}
+
+/// Its root verifies what we sign, and what we sign says what its own leaves say.
+#[test]
+fn leaves_by_mkcerts_ca_are_like_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let places = places(folder.path());
+    let caroot = places.mkcert.as_ref().unwrap();
+    fs::create_dir(caroot).unwrap();
+    if !run_mkcert(caroot, folder.path()) {
+        println!("LEFT OUT: mkcert is missing");
+        return;
+    }
+    let now = SystemTime::now();
+    let local = LocalCa::find(&places).unwrap().unwrap();
+    let root = caroot.join("rootCA.pem");
+    for name in [
+        "example.com",
+        "*.shop.example",
+        "app.localhost",
+        "10.1.2.3",
+        "fe80::1",
+    ] {
+        let leaf = local.issue(name, now).unwrap();
+        assert_eq!(
+            verifies(&root, &leaf, &name.replace('*', "a")),
+            Ok(()),
+            "{name}"
+        );
+    }
+    let leaf = local.issue("example.com", now).unwrap();
+    fs::write(
+        folder.path().join("ours.pem"),
+        pem_of(&leaf.certified().cert[0]),
+    )
+    .unwrap();
+    let say = |file: &str, what: &[&str]| {
+        let mut openssl = Command::new("openssl");
+        openssl
+            .args(["x509", "-noout", "-in", file])
+            .args(what)
+            .current_dir(folder.path());
+        String::from_utf8(openssl.output().unwrap().stdout).unwrap()
+    };
+    for what in [
+        &["-subject"][..],
+        &["-issuer"],
+        &["-ext", "extendedKeyUsage"],
+        &["-ext", "authorityKeyIdentifier"],
+    ] {
+        assert_eq!(say("ours.pem", what), say("theirs.pem", what), "{what:?}");
+    }
+}
+
 #[test]
 fn a_ca_that_was_never_installed_does_not_sign() {
     let folder = tempfile::tempdir().unwrap();
@@ -365,6 +434,35 @@ fn a_ca_is_made_once_and_again_when_it_is_of_no_use_any_more() {
     assert_eq!(own::kinds(&places), [kind]);
     own::remove(&third.certificate).unwrap();
     assert!(own::kinds(&places).is_empty());
+}
+
+#[test]
+fn a_ca_for_a_name_is_not_for_names_of_others() {
+    for (text, expected) in [
+        ("example.com", "example.com"),
+        ("*.example.com", "example.com"),
+        ("Bücher.example", "xn--bcher-kva.example"),
+        ("www.example.co.uk", "www.example.co.uk"),
+        ("mybox", "mybox"),
+        ("192.168.1.5", "192.168.1.5"),
+        ("fe80::1", "fe80::1"),
+    ] {
+        assert_eq!(own::for_name(text).unwrap(), named(expected), "{text}");
+    }
+    for (text, reason) in [
+        ("com", "those of many"),
+        ("co.uk", "those of many"),
+        ("github.io", "those of many"),
+        ("*.dev", "those of many"),
+        ("app.localhost", "leave out --name"),
+        ("127.0.0.1", "leave out --name"),
+        ("", "no name"),
+        ("../../etc/passwd", "no name"),
+        ("a b", "no name"),
+    ] {
+        let error = own::for_name(text).unwrap_err().to_string();
+        assert!(error.contains(reason), "{text}: {error}");
+    }
 }
 
 #[test]

@@ -51,6 +51,9 @@ pub(super) struct Shared {
     /// Where what was announced is kept [default: $STATE_DIRECTORY, else $XDG_STATE_HOME/dreamserver, else ~/.local/state/dreamserver]
     #[arg(long, global = true, value_name = "DIR", env = "DREAM_STATE")]
     pub(super) state: Option<PathBuf>,
+    /// Where the CAs of `dreamserver trust` are kept [default: $XDG_DATA_HOME/dreamserver/authority, else ~/.local/share/dreamserver/authority]
+    #[arg(long, global = true, value_name = "DIR", env = "DREAM_AUTHORITY")]
+    pub(super) authority: Option<PathBuf>,
 }
 
 /// Where clients speak HTTPS; none for `off`.
@@ -208,6 +211,32 @@ impl AddArguments {
     }
 }
 
+#[derive(Debug, Args)]
+pub(super) struct TrustArguments {
+    /// Instead of the CA for this machine, one for this name and all below it, or for this address; may be repeated
+    #[arg(long, value_name = "NAME", conflicts_with = "status")]
+    pub(super) name: Vec<String>,
+    /// Only into stores of this kind; may be repeated
+    #[arg(long, value_name = "KIND", value_parser = ["system", "keychain", "nss"])]
+    pub(super) store: Vec<String>,
+    /// Change nothing; show the CAs there are, and who trusts them
+    #[arg(long)]
+    pub(super) status: bool,
+    /// With --status: as JSON, for programs
+    #[arg(long, requires = "status")]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct UntrustArguments {
+    /// Only the CA for this name or address; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(super) name: Vec<String>,
+    /// Delete the keys too: the next `dreamserver trust` makes new ones
+    #[arg(long)]
+    pub(super) delete: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Serve what the configuration file says (this is what no command means)
@@ -264,6 +293,14 @@ pub(super) enum Command {
         after_help = "Examples:\n  dreamserver logs -f\n  dreamserver logs -n 1000 | grep status=5"
     )]
     Logs(LogsArguments),
+    /// Have your browsers trust the certificates that the server makes in development
+    #[command(after_help = TRUST)]
+    Trust(TrustArguments),
+    /// Undo what `dreamserver trust` did
+    #[command(
+        after_help = "It removes the certificates of CAs that `dreamserver trust` has made, and no others, from the system's store and from\nthose of browsers. Exits with 1 if one is left, and says how to remove it."
+    )]
+    Untrust(UntrustArguments),
     /// End the running server, once it has served what it has
     Stop,
     /// Tell everything that is wrong with the configuration file; exits with 2 if something is
@@ -306,6 +343,25 @@ A configuration file, dreamserver.toml:
   [sites.\"static.example.com\"]
   files = \"/var/www/static\"
 ";
+
+const TRUST: &str = "\
+It makes a CA, and puts its certificate into the store of the system (it asks for root's rights by sudo) and into those of Firefox
+and Chromium (with certutil). What is there already stays: run it again when another browser is installed.
+
+The key of that CA never leaves this machine, and is good for nothing else: its certificate limits it to names below localhost, test,
+internal and home.arpa, and to addresses such as 127.0.0.1 and ::1. For a real domain there is --name, which makes a CA for that
+domain, and what is below it, alone. Whoever can read that key can pass for the domain, but only before you.
+
+If mkcert has a CA here, that one signs, and `mkcert -install` is what installs it.
+
+Exits with 1 if nothing trusts the CA afterwards; with --status, if no CA signs.
+
+Examples:
+  dreamserver trust                     https://localhost and https://app.localhost without a warning
+  dreamserver trust --name example.com  for a domain that is yours, while you develop for it
+  dreamserver trust --store nss         only browsers, which needs no root
+  dreamserver trust --status            what is trusted, and where
+  dreamserver untrust                   all of it undone";
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,8 @@ mod list;
 mod logs;
 mod plan;
 mod routes;
+mod status_of_trust;
+mod trust;
 
 pub use args::ControlAddress;
 pub use plan::{Base, LogFile, Mode, Overrides, Plan};
@@ -45,6 +47,8 @@ pub fn main() -> ExitCode {
         Command::List { json } => speaker.list(json),
         Command::Status { json } => speaker.status(json),
         Command::Logs(arguments) => logs::show(&speaker, &arguments),
+        Command::Trust(arguments) => trust::trust(shared.authority.as_deref(), &arguments),
+        Command::Untrust(arguments) => trust::untrust(shared.authority.as_deref(), &arguments),
         Command::Stop => speaker.stop(),
         Command::Check => check(shared),
         Command::Routes => list_routes(shared),

@@ -23,5 +23,6 @@ mod smuggling;
 mod start;
 mod systemd;
 mod takeover;
+mod trust;
 mod tunnel;
 mod view;
