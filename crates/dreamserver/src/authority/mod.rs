@@ -32,7 +32,7 @@ mod places;
 pub mod stores;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use self::certificate::{Certificate, Fingerprint};
 pub use self::constraints::{Constraints, Subtree};

@@ -35,7 +35,7 @@ fn make(places: &Places, kind: Kind, now: SystemTime) -> Ca {
 }
 
 /// A CA as mkcert leaves it, with a key of its own kind.
-fn make_mkcert(places: &Places) {
+pub(crate) fn make_mkcert(places: &Places) {
     let folder = places.mkcert.as_ref().unwrap();
     let key = KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
     let mut params = CertificateParams::default();

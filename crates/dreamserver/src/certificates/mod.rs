@@ -1,6 +1,7 @@
 //! Where certificates come from: files that the configuration names, and what is made for names that have none.
 
 mod files;
+pub mod local;
 mod policy;
 mod terms;
 mod tickets;

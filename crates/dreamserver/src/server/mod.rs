@@ -19,7 +19,7 @@ use self::secure::Secure;
 use crate::address::ListenEntry;
 use crate::certificates::TermsError;
 use crate::cli::Plan;
-use crate::config::Errors;
+use crate::config::{Config, Errors};
 use crate::control::{self, Ending};
 use crate::detach;
 use crate::listener::{Gate, Inherited};
@@ -28,6 +28,7 @@ use crate::pid_file::PidFile;
 use crate::serve::{Cause, Snapshot};
 use crate::systemd::{self, Notice};
 use crate::takeover::{self, Holdings, Taking};
+use crate::tls::Terms;
 use crate::upstream::Registry;
 use std::fmt;
 use std::io;
@@ -80,6 +81,8 @@ enum StartError {
     Build(build::BuildError),
     /// The certificates cannot be used.
     Terms(TermsError),
+    /// TLS is asked for, and there is no certificate for anybody.
+    NoCertificates,
     /// An address cannot be listened on.
     Listen(open::ListenError),
     /// Announcements, which are all that it is for, cannot be taken.
@@ -99,6 +102,7 @@ impl fmt::Display for StartError {
             StartError::Log(error) => write!(f, "the log cannot be opened: {error}"),
             StartError::Build(error) => error.fmt(f),
             StartError::Terms(error) => error.fmt(f),
+            StartError::NoCertificates => f.write_str(NO_CERTIFICATES),
             StartError::Listen(error) => error.fmt(f),
             StartError::NoDesk(error) => error.fmt(f),
             StartError::Control(error) => error.fmt(f),
@@ -213,8 +217,11 @@ impl Server {
         let most_connections = nofile::most_connections(count);
         let current = Arc::new(snapshot);
         let folder = desk.as_ref().map(|desk| desk.folder.path());
-        let mut secure = Secure::new(folder, None);
+        let mut secure = Secure::new(folder).map_err(StartError::System)?;
         let terms = secure.terms(&plan.config).map_err(StartError::Terms)?;
+        if terms.is_none() && open::chose_tls(&plan.config) {
+            return Err(StartError::NoCertificates);
+        }
         let opened = open::open_planned(&mut plan, count, terms.is_some(), &mut inherited);
         let opened = opened.map_err(StartError::Listen)?;
         inherited.close_rest();
@@ -410,25 +417,45 @@ impl Server {
         if !self.secure.look() {
             return;
         }
-        match self.secure.terms(&self.plan.config) {
-            Ok(terms) => {
-                self.cores.secure(&terms.unwrap_or_default());
+        let config = self.plan.config.clone();
+        match self.prepare(&config) {
+            Ok(prepared) => {
+                self.secure_by(prepared);
                 tracing::info!("certificates were read again");
+                self.tell_ready();
             }
             Err(error) => tracing::error!("the certificates that were in use stay: {error}"),
         }
+    }
+
+    /// Reads the certificates, and opens what is new of the listeners.
+    fn prepare(&mut self, config: &Config) -> Result<Prepared, ReloadError> {
+        let terms = self.secure.terms(config).map_err(ReloadError::Terms)?;
+        if terms.is_none() && open::chose_tls(config) {
+            return Err(ReloadError::NoCertificates);
+        }
+        let wanted = open::entries(config, terms.is_some());
+        let is_new = |entry: &&ListenEntry| !self.listeners.iter().any(|old| old.entry == **entry);
+        let added: Vec<ListenEntry> = wanted.iter().filter(is_new).copied().collect();
+        let opened = open::open(&added, self.core_count, &mut Inherited::default());
+        Ok(Prepared {
+            terms: terms.unwrap_or_default(),
+            opened: opened.map_err(ReloadError::Listen)?,
+            wanted,
+        })
+    }
+
+    /// Has handshakes go by what was prepared, and listens there.
+    fn secure_by(&mut self, prepared: Prepared) {
+        self.cores.secure(&prepared.terms);
+        self.listen(prepared.opened, &prepared.wanted);
     }
 
     /// Prepares everything that may fail, and only then changes anything.
     fn read_again(&mut self) -> Result<(), ReloadError> {
         let config = self.plan.reload().map_err(ReloadError::Config)?;
         let fresh = build::snapshot(&config, &self.registry).map_err(ReloadError::Build)?;
-        let terms = self.secure.terms(&config).map_err(ReloadError::Terms)?;
-        let wanted = open::entries(&config, terms.is_some());
-        let is_new = |entry: &&ListenEntry| !self.listeners.iter().any(|old| old.entry == **entry);
-        let added: Vec<ListenEntry> = wanted.iter().filter(is_new).copied().collect();
-        let opened = open::open(&added, self.core_count, &mut Inherited::default())
-            .map_err(ReloadError::Listen)?;
+        let prepared = self.prepare(&config)?;
         let log = match config.log != self.plan.config.log {
             true => Some(log::Writer::start(&build::log(&config)).map_err(ReloadError::Log)?),
             false => None,
@@ -437,9 +464,8 @@ impl Server {
         let most = limits.connections.unwrap_or(self.most_connections);
         self.gate.configure(most, limits.connections_per_address);
         self.publish(Arc::new(fresh));
-        self.cores.secure(&terms.unwrap_or_default());
+        self.secure_by(prepared);
         self.secure.settle(&config);
-        self.listen(opened, &wanted);
         if let Some(log) = log {
             self.cores.redirect_log(&log);
             std::mem::replace(&mut self.log, log).finish();
@@ -479,11 +505,23 @@ impl Server {
     }
 }
 
+/// What a change of the configuration or of the certificates needs.
+struct Prepared {
+    terms: Arc<Terms>,
+    opened: Opened,
+    wanted: Vec<ListenEntry>,
+}
+
+const NO_CERTIFICATES: &str = "\
+there is no certificate for HTTPS
+give the sites theirs with `tls = { cert = …, key = … }`, or make a CA for development with `dreamserver trust`";
+
 /// Why a configuration was not taken over.
 enum ReloadError {
     Config(Errors),
     Build(build::BuildError),
     Terms(TermsError),
+    NoCertificates,
     Listen(open::ListenError),
     Log(io::Error),
 }
@@ -494,6 +532,7 @@ impl fmt::Display for ReloadError {
             ReloadError::Config(errors) => errors.fmt(f),
             ReloadError::Build(error) => error.fmt(f),
             ReloadError::Terms(error) => error.fmt(f),
+            ReloadError::NoCertificates => f.write_str(NO_CERTIFICATES),
             ReloadError::Listen(error) => error.fmt(f),
             ReloadError::Log(error) => write!(f, "the log cannot be opened: {error}"),
         }

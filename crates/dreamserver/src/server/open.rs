@@ -124,6 +124,21 @@ pub(super) fn tls_entries(config: &Config, secure: bool) -> Vec<ListenEntry> {
     addresses.into_iter().map(ListenEntry::https).collect()
 }
 
+/// Does the configuration ask for TLS?
+pub(super) fn chose_tls(config: &Config) -> bool {
+    let chosen = config.listen_tls.as_ref();
+    chosen.is_some_and(|addresses| !addresses.is_empty())
+}
+
+/// Would it have TLS if there were certificates, though nobody asked for that?
+pub(super) fn lacks_certificates(config: &Config) -> bool {
+    config.listen_tls.is_none()
+        && config
+            .listen
+            .iter()
+            .any(|address| address.secure_side().is_some())
+}
+
 /// All that the configuration wants to listen on.
 pub(super) fn entries(config: &Config, secure: bool) -> Vec<ListenEntry> {
     let plain = config.listen.iter().copied().map(ListenEntry::http);
@@ -337,8 +352,16 @@ pub(super) fn banner(plan: &Plan, listeners: &[Listening]) -> String {
         ),
         None => "Ctrl-C stops it; `dreamserver --help` shows what else it can do.".to_owned(),
     };
-    format!("{}\n{next}\n", summary(plan, listeners))
+    let is_secure = |listening: &Listening| listening.entry.scheme == Scheme::Https;
+    let https = match lacks_certificates(&plan.config) && !listeners.iter().any(is_secure) {
+        true => TRUST,
+        false => "",
+    };
+    format!("{}\n{https}{next}\n", summary(plan, listeners))
 }
+
+/// What changes it where HTTPS is off because there is no certificate.
+const TRUST: &str = "HTTPS is off: `dreamserver trust` makes certificates that the browsers of this machine believe.\n";
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,10 @@
-//! What the main thread keeps of TLS: which certificates there are, and what handshakes go by.
+//! What the main thread keeps of TLS: where certificates come from, and what handshakes go by.
 
-use crate::certificates::{Files, KeptKeys, TermsError, build};
+use crate::authority::{CurrentCa, Places};
+use crate::certificates::{Files, KeptKeys, TermsError, build, local};
 use crate::config::{ClientsConfig, Config, Pair};
 use crate::tls::{Store, Terms};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -11,28 +13,32 @@ use std::time::SystemTime;
 pub(super) struct Secure {
     files: Files,
     keys: KeptKeys,
-    /// Where certificates come from that nobody named; nothing where none can be made.
+    /// What makes certificates for names that have none in files.
+    ca: Arc<CurrentCa>,
+    /// Where it puts them; nothing as long as there is no CA.
     store: Option<Arc<Store>>,
 }
 
 impl Secure {
     /// The keys are in the folder of the state, if this server has one.
-    pub(super) fn new(folder: Option<&Path>, store: Option<Arc<Store>>) -> Secure {
-        Secure {
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub(super) fn new(folder: Option<&Path>) -> io::Result<Secure> {
+        let mut secure = Secure {
             files: Files::default(),
             keys: KeptKeys::open(folder, SystemTime::now()),
-            store,
-        }
+            ca: Arc::new(CurrentCa::new(Places::of_environment(None))),
+            store: None,
+        };
+        secure.find_ca()?;
+        Ok(secure)
     }
 
     /// What handshakes go by; nothing if there are no certificates.
     pub(super) fn terms(&mut self, config: &Config) -> Result<Option<Arc<Terms>>, TermsError> {
-        let built = build(
-            config,
-            &mut self.files,
-            self.keys.keys(),
-            self.store.as_ref(),
-        )?;
+        let (keys, store) = (self.keys.keys(), self.store.as_ref());
+        let built = build(config, &mut self.files, keys, store)?;
         Ok(built.map(Arc::new))
     }
 
@@ -44,9 +50,23 @@ impl Secure {
         self.files.forget_others(&pairs, &clients);
     }
 
-    /// A regular look: changes the keys of tickets if it is time, and tells whether a file has changed.
-    pub(super) fn look(&self) -> bool {
+    /// A regular look: changes the keys of tickets if it is time, and tells whether there are other certificates now.
+    pub(super) fn look(&mut self) -> bool {
         self.keys.rotate(SystemTime::now());
-        self.files.have_changed()
+        let found = self.store.is_none() && self.find_ca().unwrap_or(false);
+        found || self.files.have_changed()
+    }
+
+    /// Begins to make certificates once there is a CA that this user's browsers trust; tells whether that is so now.
+    fn find_ca(&mut self) -> io::Result<bool> {
+        let found = self.ca.get().unwrap_or_else(|error| {
+            tracing::warn!("no certificates can be made: {error}");
+            None
+        });
+        if let Some(found) = found {
+            tracing::info!("HTTPS with certificates of {found}");
+            self.store = Some(local::start(self.ca.clone())?);
+        }
+        Ok(self.store.is_some())
     }
 }
