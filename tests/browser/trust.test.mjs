@@ -13,6 +13,8 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { chromium } from 'playwright-core';
 
+import { startServer } from './server.mjs';
+
 // All names are this machine's.
 const OPTIONS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync', '--host-resolver-rules=MAP * 127.0.0.1'];
@@ -47,6 +49,28 @@ test('Chromium trusts the CA for a name, for that name', TIMEOUT, async (t) => {
   for (const other of ['example.org', 'app.localhost', '127.0.0.1']) assert.match(await goto(other), WARNING, other);
 });
 
+test('Chromium opens https://app.localhost, which the program serves', TIMEOUT, async (t) => {
+  const { browser } = await trusting(t, 'ca', ['trust', '--store', 'nss']);
+  const { key, cert } = signed('ca', 'app.localhost');
+  writeFileSync(join(home, 'app.key'), key, { mode: 0o600 });
+  writeFileSync(join(home, 'app.pem'), cert);
+  writeFileSync(join(home, 'dreamserver.toml'), `
+    listen = { addresses = "127.0.0.1:0", tls = "127.0.0.1:0" }
+    [sites."app.localhost"]
+    tls = { cert = "app.pem", key = "app.key" }
+    respond = "served by TLS"
+  `);
+  const server = await startServer(['--control', 'off'], home);
+  t.after(() => server.stop());
+  const [, port] = /https:\/\/[\w.]+:(\d+)/.exec(await server.says(/https:/));
+  const page = await browser.newPage();
+  const answer = await page.goto(`https://app.localhost:${port}/`);
+  assert.equal(await answer.text(), 'served by TLS');
+  const { issuer, protocol } = await answer.securityDetails();
+  assert.match(issuer, /^DreamServer development CA /);
+  assert.equal(protocol, 'TLS 1.3');
+});
+
 test('Chromium warns again after untrust', TIMEOUT, async (t) => {
   const { goto } = await trusting(t, 'ca', ['untrust']);
   assert.match(await goto('app.localhost'), WARNING);
@@ -76,7 +100,7 @@ async function trusting(t, ca, command) {
       server.close();
     }
   };
-  return { goto };
+  return { browser, goto };
 }
 
 function dreamserver(command) {

@@ -36,7 +36,7 @@ impl CurrentCa {
     /// The CAs that are trusted now. As long as nothing changes that costs four system calls, and gives the same `Arc`.
     ///
     /// # Errors
-    /// As [`LocalCa::find`]; the next call looks again.
+    /// As [`LocalCa::find`]. The next call looks again, as it does when one of several CAs is unusable.
     pub fn get(&self) -> Result<Option<Arc<LocalCa>>, AuthorityError> {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         // Before the files are read: a change in between is one that the next call sees.
@@ -46,7 +46,9 @@ impl CurrentCa {
         }
         *found = None;
         let ca = LocalCa::find(&self.places)?.map(Arc::new);
-        *found = Some(Found {
+        // What mends a CA, such as a change of a key's mode, is not always seen.
+        let is_whole = ca.as_ref().is_none_or(|ca| ca.unusable().is_empty());
+        *found = is_whole.then(|| Found {
             seen,
             ca: ca.clone(),
         });

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why a CA, or a certificate of one, cannot be had. The text says which file it is about and what to do next.
 #[derive(Debug)]
@@ -54,8 +54,9 @@ impl fmt::Display for AuthorityError {
             ),
             AuthorityError::Ended(path) => write!(
                 f,
-                "the CA {} is no longer valid: `dreamserver trust` makes another one",
-                path.display()
+                "the CA {} is no longer valid: {}",
+                path.display(),
+                remedy(path)
             ),
             AuthorityError::Exposed(path) => write!(
                 f,
@@ -63,7 +64,8 @@ impl fmt::Display for AuthorityError {
                 path = path.display()
             ),
             AuthorityError::Unusable(path, reason) => {
-                write!(f, "the CA {} cannot be used: {reason}", path.display())
+                let (path, remedy) = (path.display(), remedy(path));
+                write!(f, "the CA {path} cannot be used: {reason}; {remedy}")
             }
             AuthorityError::System(path, error) => {
                 write!(f, "{} cannot be used: {error}", path.display())
@@ -73,6 +75,16 @@ impl fmt::Display for AuthorityError {
             ),
             AuthorityError::Making(reason) => write!(f, "no certificate can be made: {reason}"),
         }
+    }
+}
+
+/// What gives another CA in place of that whose file this is.
+fn remedy(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    match (stem.starts_with("rootCA"), stem.strip_prefix("ca-for-")) {
+        (true, _) => "mend mkcert's CA, or let CAROOT name another folder".into(),
+        (false, Some(name)) => format!("`dreamserver trust --name {name}` makes another one"),
+        (false, None) => "`dreamserver trust` makes another one".into(),
     }
 }
 

@@ -243,7 +243,8 @@ fn leaves_live_no_longer_than_ninety_days_or_their_ca() {
     assert_eq!(late.not_after(), end);
     let ended = local.issue("example.com", end).unwrap_err();
     assert!(matches!(ended, AuthorityError::Ended(_)), "{ended}");
-    assert!(ended.to_string().contains("`dreamserver trust"), "{ended}");
+    let command = "`dreamserver trust --name example.com`";
+    assert!(ended.to_string().contains(command), "{ended}");
 }
 
 #[test]
@@ -410,6 +411,22 @@ fn what_changes_while_we_run_is_seen() {
     );
     fs::write(places.mkcert.as_ref().unwrap().join("rootCA.pem"), "").unwrap();
     assert_eq!(description(), Some("a CA for example.com".into()));
+}
+
+#[test]
+fn a_key_that_is_hidden_from_others_again_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let places = places(folder.path());
+    let now = SystemTime::now();
+    make(&places, Kind::Own, now);
+    make(&places, named("example.com"), now);
+    let key = places.own.as_ref().unwrap().join("ca.key");
+    let set_mode = |mode| fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
+    let current = CurrentCa::new(places);
+    set_mode(0o644);
+    assert_eq!(current.get().unwrap().unwrap().unusable().len(), 1);
+    set_mode(0o600);
+    assert!(current.get().unwrap().unwrap().unusable().is_empty());
 }
 
 #[test]

@@ -216,12 +216,18 @@ impl Desk<'_> {
     fn put_in(&mut self, store: &Store, certificate: &Certificate) {
         let result = match store.holds(certificate) {
             Ok(true) => Ok("trusted already by"),
-            Ok(false) => store
-                .add(certificate, self.rights)
-                .map(|()| "trusted now by"),
+            Ok(false) => self.add(store, certificate).map(|()| "trusted now by"),
             Err(error) => Err(error),
         };
         self.tell(store, result, "not trusted by");
+    }
+
+    fn add(&self, store: &Store, certificate: &Certificate) -> Result<(), StoreError> {
+        store.add(certificate, self.rights)?;
+        match store.holds(certificate)? {
+            true => Ok(()),
+            false => Err(StoreError::NotThere),
+        }
     }
 
     fn take_out(&mut self, store: &Store, certificate: &Certificate) -> bool {

@@ -127,6 +127,8 @@ pub enum StoreError {
         /// What it said.
         output: String,
     },
+    /// A program said that it is done, and it is not.
+    NotThere,
     /// What the system says about a file.
     System(PathBuf, io::Error),
 }
@@ -145,6 +147,9 @@ impl fmt::Display for StoreError {
             }
             StoreError::Failed { command, output } => {
                 write!(f, "`{command}` failed: {}", output.trim())
+            }
+            StoreError::NotThere => {
+                f.write_str("its program said that it is done, but the certificate is not there")
             }
             StoreError::System(path, error) => write!(f, "{}: {error}", path.display()),
         }
