@@ -9,6 +9,7 @@ mod client;
 mod folder;
 mod message;
 mod origin;
+mod pebble;
 mod server;
 mod wait;
 
@@ -17,6 +18,7 @@ pub use client::{Client, ReadError};
 pub use folder::Folder;
 pub use message::{Body, Head, Response, latin1, latin1_bytes};
 pub use origin::{Connection, Origin, Request, respond};
+pub use pebble::{Dns, Pebble};
 pub use rustix::process::Signal;
 pub use server::{Exit, Server, free_port, raise_descriptor_limit};
 pub use wait::{DEADLINE, eventually, poll_until};

@@ -2,17 +2,19 @@
 //!
 //! A request walks one straight hallway through these rooms, and its response walks back:
 //! `listener → tls → protocol → serve → router → middleware → handler → upstream`.
-//! The back office (`admin`, `authority`, `certificates`, `cli`, `config`, `control`, `detach`, `pid_file`, `server`, `state`, `systemd`, `takeover`) builds what the
+//! The back office (`acme`, `admin`, `authority`, `certificates`, `cli`, `config`, `control`, `detach`, `pid_file`, `server`, `state`, `systemd`, `takeover`) builds what the
 //! hallway uses. The shelf (all
 //! the others) is used by every room. A room imports rooms to its right and the shelf only.
 
 #[cfg(windows)]
 compile_error!("DreamServer needs a Unix: on Windows, build and run it inside WSL");
 
+pub mod acme;
 pub mod address;
 pub mod admin;
 pub mod authority;
 pub mod certificates;
+pub mod challenges;
 pub mod cli;
 pub mod config;
 pub mod control;

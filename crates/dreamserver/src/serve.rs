@@ -1,7 +1,8 @@
 //! The hallway itself: from a request to its response, whatever protocol brought it.
 
+use crate::challenges::{self, Challenges};
 use crate::error;
-use crate::exchange::{Request, RequestId, Response};
+use crate::exchange::{Body, Request, RequestId, Response};
 use crate::handler::proxy::client_address;
 use crate::handler::{Handler, State};
 use crate::limits::{Limits, Timeouts};
@@ -113,6 +114,8 @@ pub struct Core {
     log: RefCell<Sink>,
     /// Nothing where no announcements are taken.
     meter: Option<Meter>,
+    /// What an authority may come to look at.
+    challenges: Challenges,
     /// Told when the core is to finish.
     pub drain: Rc<Drain>,
     ids: Ids,
@@ -127,6 +130,7 @@ impl Core {
             state,
             log: RefCell::new(log),
             meter: None,
+            challenges: Challenges::default(),
             drain: Rc::default(),
             ids: Ids::default(),
             held: RefCell::new(Rc::new(Held {
@@ -140,6 +144,11 @@ impl Core {
     pub fn with_meter(self, meter: Meter) -> Core {
         let meter = Some(meter);
         Core { meter, ..self }
+    }
+
+    /// The same core, which shows an authority what it asks to see.
+    pub fn with_challenges(self, challenges: Challenges) -> Core {
+        Core { challenges, ..self }
     }
 
     /// What to serve by. An exchange keeps what it began with.
@@ -273,9 +282,10 @@ impl Drop for Active {
 /// 1. name the request;
 /// 2. answer what concerns the server and no site (`CONNECT`, `TRACE`, `OPTIONS *`, a host that the connection is not for);
 /// 3. clean the path;
-/// 4. find the route;
-/// 5. walk the chain in, to the handler, and out;
-/// 6. sign the response.
+/// 4. answer what an authority asks before it certifies a name (http-01), if it waits for that;
+/// 5. find the route;
+/// 6. walk the chain in, to the handler, and out;
+/// 7. sign the response.
 pub async fn serve(core: &Core, snapshot: &Held, request: &mut Request) -> Response {
     keep_trusted_id(snapshot, request);
     let mut response = match check(request) {
@@ -284,7 +294,7 @@ pub async fn serve(core: &Core, snapshot: &Held, request: &mut Request) -> Respo
             // Boxed, as it is rare and large: the memory of a connection is that of its largest wait.
             return Box::pin(serve_reject(core, snapshot, request, reject)).await;
         }
-        Ok(()) => match find(snapshot, request) {
+        Ok(()) => match challenge(core, request).map_or_else(|| find(snapshot, request), Err) {
             Err(answer) => *answer,
             Ok(route) => {
                 let (walked, early) = walk_in(&route.chain, request);
@@ -410,7 +420,28 @@ fn is_for_this_connection(request: &Request) -> bool {
     host.is_empty() || host == name.as_bytes()
 }
 
-/// Station 4.
+/// Station 4. It is asked of every host: a name is certified before a site is there for it.
+fn challenge(core: &Core, request: &Request) -> Option<Box<Response>> {
+    let head = &request.head;
+    // Before the lock: nearly every request goes on from here.
+    if !head.path().starts_with(challenges::PREFIX.as_bytes())
+        || !matches!(head.method, Method::Get | Method::Head)
+    {
+        return None;
+    }
+    let answer = core.challenges.answer(head.path())?;
+    let mut response = Response::new(200);
+    // As RFC 8555 §8.3 shows it.
+    let typed = response
+        .head
+        .fields
+        .append(Name::ContentType, b"application/octet-stream");
+    debug_assert!(typed.is_ok(), "a type is clean");
+    response.body = Body::Bytes(answer.as_bytes().to_vec().into());
+    Some(Box::new(response))
+}
+
+/// Station 5.
 fn find<'a>(snapshot: &'a Held, request: &mut Request) -> Result<&'a Route, Box<Response>> {
     let head = &request.head;
     let (found, account) = snapshot.find(head.host(), head.path(), head.method, &head.fields);
@@ -428,7 +459,7 @@ fn find<'a>(snapshot: &'a Held, request: &mut Request) -> Result<&'a Route, Box<
     found.map(|route| &**route).map_err(Box::new)
 }
 
-/// Station 5: in through the chain, until one of it answers; tells how much of it was walked.
+/// Station 6: in through the chain, until one of it answers; tells how much of it was walked.
 fn walk_in<'a>(
     chain: &'a [Middleware],
     request: &mut Request,
@@ -448,7 +479,7 @@ fn walk_out(walked: &[Middleware], request: &Request, response: &mut Response) {
     }
 }
 
-/// Station 6: the request's name on every response, ours on those that are ours.
+/// Station 7: the request's name on every response, ours on those that are ours.
 fn sign(request: &Request, response: &mut Response) {
     let fields = &mut response.head.fields;
     fields.remove(Name::XRequestId);

@@ -14,6 +14,75 @@ fn parse(source: &str) -> Config {
     }
 }
 
+#[test]
+fn where_certificates_come_from() {
+    let acme = parse("").acme;
+    assert!(acme.enabled && acme.terms && acme.preflight && acme.budgets);
+    assert!(
+        acme.authority
+            .directory
+            .contains("acme-v02.api.letsencrypt.org")
+    );
+    assert_eq!((acme.http_port, acme.tls_port), (80, 443));
+    assert!(!parse("acme = false").acme.enabled);
+    let acme = parse(
+        r#"
+        [acme]
+        directory = "https://ca.example.com:14000/dir"
+        root = "ca.pem"
+        contact = ["ann@example.com", "mailto:bob@example.com"]
+        resolver = "127.0.0.1:8053"
+        wait = "5s"
+        eab = { id = "kid-1", key = "zWNDZM6eQGHWpSRTPal5eA" }
+        fallback = { directory = "https://acme-v02.api.letsencrypt.org/directory", profile = "shortlived" }
+        "#,
+    )
+    .acme;
+    assert_eq!(acme.authority.root, Some(PathBuf::from("/etc/x/ca.pem")));
+    assert_eq!(
+        acme.contact,
+        ["mailto:ann@example.com", "mailto:bob@example.com"]
+    );
+    assert_eq!(acme.resolver, Some("127.0.0.1:8053".parse().unwrap()));
+    let eab = acme.authority.eab.as_ref().unwrap();
+    assert_eq!((eab.id.as_str(), eab.key.len()), ("kid-1", 16));
+    assert!(!format!("{acme:?}").contains("key:"));
+    assert_eq!(
+        acme.fallback.unwrap().profile.as_deref(),
+        Some("shortlived")
+    );
+}
+
+#[test]
+fn certificates_from_nowhere_are_refused() {
+    for (source, said) in [
+        (
+            "acme.directory = 'http://ca.example.com/dir'",
+            "not the URL of a directory",
+        ),
+        (
+            "acme.directory = 'ca.example.com'",
+            "not the URL of a directory",
+        ),
+        ("acme.contact = 'ann'", "not an address of mail"),
+        ("acme.resolver = '9.9.9.9'", "9.9.9.9:53"),
+        ("acme.eab = { id = 'x' }", "`eab` needs an `id` and a `key`"),
+        ("acme.eab = { id = 'x', key = '!' }", "this is not a key"),
+        (
+            "acme.fallback = { profile = 'x' }",
+            "`fallback` needs a `directory`",
+        ),
+        (
+            "acme.fallback.directory = 'https://acme-v02.api.letsencrypt.org/directory'",
+            "the authority that it is to stand in for",
+        ),
+        ("acme = 1", "`true` or `false`"),
+    ] {
+        let report = refuse(source);
+        assert!(report.contains(said), "{source}\n{report}");
+    }
+}
+
 /// The report of a wrong file.
 fn refuse(source: &str) -> String {
     match Config::parse(source, Path::new("x.toml")) {
@@ -166,7 +235,7 @@ fn what_a_site_says_holds_for_its_routes() {
 #[test]
 fn all_errors_come_at_once_with_their_places() {
     let report = refuse(
-        "lisen = ':80'\n[limits]\nhead = '16 parsecs'\n[acme]\n[sites.'a b']\nproxy = 'https://x'\n",
+        "lisen = ':80'\n[limits]\nhead = '16 parsecs'\n[acme]\nwait = 1\n[sites.'a b']\nproxy = 'https://x'\n",
     );
     for expected in [
         "unknown option `lisen`",
@@ -174,10 +243,11 @@ fn all_errors_come_at_once_with_their_places() {
         "did you mean `listen`?",
         "expected a size",
         "x.toml:3:8",
-        "`acme` comes in a later version",
+        "expected a time",
+        "x.toml:5:8",
         "this is not a host name",
         "https come in a later version",
-        "x.toml:6:9",
+        "x.toml:7:9",
         "^^^^^^^^^^^",
     ] {
         assert!(

@@ -19,7 +19,8 @@ const HALLWAY: [&str; 8] = [
     "upstream",
 ];
 
-const BACK_OFFICE: [&str; 12] = [
+const BACK_OFFICE: [&str; 13] = [
+    "acme",
     "admin",
     "authority",
     "certificates",
@@ -34,8 +35,9 @@ const BACK_OFFICE: [&str; 12] = [
     "takeover",
 ];
 
-const SHELF: [&str; 17] = [
+const SHELF: [&str; 18] = [
     "address",
+    "challenges",
     "credential",
     "digits",
     "error",

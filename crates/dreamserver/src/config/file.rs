@@ -4,11 +4,13 @@ use super::{LogFormat, LogLevel};
 use crate::address::{EndpointAddress, ListenAddress};
 use crate::limits::{Limits, Timeouts};
 use crate::options::{
-    Choice, Count, Endpoint, Flag, Item, Kind, Listen, Located, Map, Network, OneOrMany, Problems,
-    Short, Shorthand, Size, Table, Text, options,
+    Address, Choice, Count, Endpoint, Flag, Item, Kind, Listen, Located, Map, Network, OneOrMany,
+    Problems, Short, Shorthand, Size, Table, Text, Time, options,
 };
 use ipnet::IpNet;
 use serde_json::{Value as Json, json};
+use std::net::SocketAddr;
+use std::time::Duration;
 use toml::de::DeValue;
 
 /// Names with texts, and where they stand.
@@ -27,6 +29,8 @@ options! {
         pub log: LogTable as Table = {},
         /// Whether programs on this machine may announce names (`add example.com 5665`), beside the sites below.
         pub control: ControlTable as Short = {},
+        /// Where certificates for public names come from, in release mode.
+        pub acme: AcmeTable as Short = {},
         /// What is served, by host: `[sites."example.com"]`, `[sites."*.example.com"]` for all names below, `[sites."*"]` for
         /// every other host. The most specific host wins. Once there is a site, hosts that have none get 404.
         pub sites: Vec<(Located<String>, Located<SiteTable>)> as Map<Table> = none,
@@ -69,6 +73,67 @@ options! {
         /// Whether a name may reach another machine: `add example.com 80 host=10.0.0.5`. Off by default, because then any
         /// program here can have the server connect to your network.
         pub hosts: bool as Flag = false,
+    }
+
+    /// Certificates for public names, by ACME (RFC 8555), for exactly the names that are served. `acme = false` is short for
+    /// `enabled`.
+    pub struct AcmeTable in "[acme]" {
+        /// Whether certificates are ordered. Those that are there are used all the same.
+        pub enabled: bool as Flag = true,
+        /// The directory of the authority: Let's Encrypt, because browsers trust it and it asks for nothing. Its staging
+        /// directory, for trying things out, is `https://acme-staging-v02.api.letsencrypt.org/directory`.
+        pub directory: Located<String> as Text = "https://acme-v02.api.letsencrypt.org/directory",
+        /// A PEM file with the certificates that the directory's own HTTPS is trusted by; the system's if it is not named.
+        pub root: Option<Located<String>> as Text = none,
+        /// Where the authority may write to, such as `"ann@example.com"`. Nobody by default: it is not needed.
+        pub contact: Vec<Located<String>> as OneOrMany<Text> = [],
+        /// Whether you agree to the authority's terms of service. Without that there is no account and no certificate. On by
+        /// default, because naming a public site in release mode asks for its certificate; each authority's directory links its terms.
+        pub terms: bool as Flag = true,
+        /// The account that you have with the authority already, where it wants one (external account binding).
+        pub eab: Option<Located<EabTable>> as Table = none,
+        /// The authority's profile to order by, such as `"shortlived"`; its usual one if none is named.
+        pub profile: Option<String> as Text = none,
+        /// Another authority, for when the first cannot be reached, refuses or is asked too often.
+        pub fallback: Option<Located<AuthorityTable>> as Table = none,
+        /// The DNS server that tells where a name leads before anything is ordered, such as `"9.9.9.9:53"`; the system's if
+        /// it is not named. One outside of your network sees what the authority will see.
+        pub resolver: Option<SocketAddr> as Address = none,
+        /// Whether a name is looked up, and this server asked for by it, before anything is ordered: a name that leads elsewhere
+        /// then costs no failed validation. Switch it off where this machine cannot reach itself by its public address.
+        pub preflight: bool as Flag = true,
+        /// Whether orders stay below the limits of Let's Encrypt: 300 in 3 hours, 50 certificates a registered domain in 7 days,
+        /// 5 of the same name in 7 days, 5 failed validations a name and hour. Going over costs hours of waiting. Switch it off
+        /// for an authority of your own.
+        pub budgets: bool as Flag = true,
+        /// How long a handshake waits for the certificate of its name; the order goes on behind it. Browsers wait longer.
+        pub wait: Duration as Time = "30s",
+        /// How long an order may take in all. The authority looks from several places, which takes seconds, not minutes.
+        pub timeout: Duration as Time = "2min",
+        /// The port that the authority asks for `http-01`. All public ones ask port 80; another is for an authority of your own.
+        pub http_port: u16 as Count = 80,
+        /// The port that the authority asks for `tls-alpn-01`: 443, likewise.
+        pub tls_port: u16 as Count = 443,
+    }
+
+    /// Another authority.
+    pub struct AuthorityTable in "acme.fallback" {
+        /// Its directory.
+        pub directory: Option<Located<String>> as Text = none,
+        /// A PEM file with the certificates that its HTTPS is trusted by; the system's if it is not named.
+        pub root: Option<Located<String>> as Text = none,
+        /// The account that you have with it already, where it wants one.
+        pub eab: Option<Located<EabTable>> as Table = none,
+        /// Its profile to order by.
+        pub profile: Option<String> as Text = none,
+    }
+
+    /// An account that you have with an authority already (RFC 8555 §7.3.4).
+    pub struct EabTable in "acme.eab" {
+        /// The identifier of the key.
+        pub id: Option<Located<String>> as Text = none,
+        /// The key, in base64url as authorities give it. `"{env.EAB_KEY}"` keeps it out of the file.
+        pub key: Option<Located<String>> as Text = none,
     }
 
     /// A site is a set of hosts. Its own `proxy`, `files`, `redirect` or `respond` is its route `/*`; what else it says
@@ -211,25 +276,33 @@ impl Shorthand for ListenTable {
     }
 }
 
-impl Shorthand for ControlTable {
-    fn expects() -> String {
-        <Flag as Kind<bool>>::expects()
-    }
+/// A table whose shorter way is `true` or `false` for `enabled`.
+macro_rules! switch_for {
+    ($Table:ident) => {
+        impl Shorthand for $Table {
+            fn expects() -> String {
+                <Flag as Kind<bool>>::expects()
+            }
 
-    fn read_short(item: &Item<'_>, problems: &mut Problems<'_>) -> Option<ControlTable> {
-        if item.get_ref().as_bool().is_none() {
-            problems.mismatch::<Short, ControlTable>(item);
+            fn read_short(item: &Item<'_>, problems: &mut Problems<'_>) -> Option<$Table> {
+                if item.get_ref().as_bool().is_none() {
+                    problems.mismatch::<Short, $Table>(item);
+                }
+                Some($Table {
+                    enabled: item.get_ref().as_bool()?,
+                    ..$Table::default()
+                })
+            }
+
+            fn schema() -> Json {
+                <Flag as Kind<bool>>::schema()
+            }
         }
-        Some(ControlTable {
-            enabled: item.get_ref().as_bool()?,
-            ..ControlTable::default()
-        })
-    }
-
-    fn schema() -> Json {
-        <Flag as Kind<bool>>::schema()
-    }
+    };
 }
+
+switch_for!(ControlTable);
+switch_for!(AcmeTable);
 
 /// A table whose shorter way is the text of one of its options.
 macro_rules! text_for {

@@ -1,5 +1,6 @@
 //! From what is written to what is meant: the tables become a [`Config`], and what makes no sense is reported.
 
+use super::acme;
 use super::file::{
     AccessTarget, ControlTable, FieldsTable, FileTable, FilesTable, HeadersTable, LogTable, Names,
     RedirectTable, RespondTable, RouteTable, SiteTable, TlsTable,
@@ -26,9 +27,8 @@ use toml::de::DeTable;
 /// The configuration that `source` says; relative paths start at the folder of `path`.
 pub(super) fn parse(source: &str, path: &Path) -> Result<Config, Errors> {
     let (table, syntax) = DeTable::parse_recoverable(source);
-    let mut table = table.into_inner();
+    let table = table.into_inner();
     let mut problems = Problems::new(source);
-    refuse_later_tables(&mut table, &mut problems);
     let file = FileTable::read(&table, &mut problems);
     let mut meaning = Meaning {
         folder: path.parent().unwrap_or(Path::new("")),
@@ -39,19 +39,6 @@ pub(super) fn parse(source: &str, path: &Path) -> Result<Config, Errors> {
     match problems.is_empty() {
         true => Ok(config),
         false => Err(Errors::new(path, source, problems)),
-    }
-}
-
-/// Tables that are planned: using one now must not look as if it worked.
-fn refuse_later_tables(table: &mut DeTable<'_>, problems: &mut Problems<'_>) {
-    for name in ["acme"] {
-        if let Some((key, _)) = table.remove_entry(name) {
-            problems.push(
-                Problem::new(key.span(), format!("`{name}` comes in a later version"))
-                    .label("not available yet")
-                    .help("take it out for now"),
-            );
-        }
     }
 }
 
@@ -86,11 +73,13 @@ impl Meaning<'_> {
         if addresses.value.is_empty() && addresses.clean {
             self.problem(&addresses.span, "`listen` names no address");
         }
+        let acme = acme::options(&file.acme, self.folder, &mut self.problems);
         let sites = self.sites(&file.sites);
         let mut config = file.into_config();
         if let AccessLog::File(path) = &mut config.log.access {
             *path = self.folder.join(&path);
         }
+        config.acme = acme;
         config.sites = sites;
         if config.sites.is_empty() {
             config.sites = Config::default().sites;
@@ -579,6 +568,7 @@ impl FileTable {
             listen: self.listen.addresses.value,
             listen_tls: self.listen.tls.map(|addresses| addresses.value),
             control: self.control.into_options(),
+            acme: acme::defaults(),
             trusted_proxies: self.listen.trusted_proxies,
             limits: self.limits,
             timeouts: self.timeouts,

@@ -3,6 +3,7 @@
 //! Three steps: `file.rs` says what may be written and reads it, `meaning.rs` turns that into what the server
 //! does, `report.rs` shows what is wrong. Nothing here is looked at while a request is served.
 
+mod acme;
 mod file;
 mod meaning;
 pub mod reference;
@@ -18,7 +19,10 @@ use crate::options::Choices;
 use crate::router::{HostPattern, Matcher, PathPattern};
 use crate::template::Template;
 use ipnet::IpNet;
+use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// All that the server was told to do.
 #[derive(Clone, Debug)]
@@ -39,6 +43,8 @@ pub struct Config {
     pub log: LogOptions,
     /// What programs on this machine may announce.
     pub control: ControlOptions,
+    /// Where certificates for public names come from.
+    pub acme: AcmeOptions,
     /// What is served.
     pub sites: Vec<Site>,
 }
@@ -52,6 +58,66 @@ pub struct ControlOptions {
     pub owners: Option<bool>,
     /// Whether names may reach other machines.
     pub hosts: bool,
+}
+
+/// Certificates for public names, by ACME.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcmeOptions {
+    /// Whether certificates are ordered.
+    pub enabled: bool,
+    /// Whom they are ordered from.
+    pub authority: Authority,
+    /// And whom, if that one does not give any.
+    pub fallback: Option<Authority>,
+    /// Where the authorities may write to, as URIs.
+    pub contact: Vec<String>,
+    /// Whether their terms of service are agreed to.
+    pub terms: bool,
+    /// Who tells where names lead; the system if nobody is named.
+    pub resolver: Option<SocketAddr>,
+    /// Whether it is tried if a name leads here, before an order.
+    pub preflight: bool,
+    /// Whether orders stay below the limits of Let's Encrypt.
+    pub budgets: bool,
+    /// How long a handshake waits for a certificate.
+    pub wait: Duration,
+    /// How long an order may take.
+    pub timeout: Duration,
+    /// The port that http-01 asks.
+    pub http_port: u16,
+    /// The port that tls-alpn-01 asks.
+    pub tls_port: u16,
+}
+
+/// An authority that gives certificates by ACME.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority {
+    /// The URL of its directory.
+    pub directory: String,
+    /// What its own HTTPS is trusted by; the system's roots if no file is named.
+    pub root: Option<PathBuf>,
+    /// The account that there is already.
+    pub eab: Option<Eab>,
+    /// The profile to order by.
+    pub profile: Option<String>,
+}
+
+/// An account with an authority that was made elsewhere (RFC 8555 §7.3.4).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Eab {
+    /// The identifier of its key.
+    pub id: String,
+    /// The key.
+    pub key: Vec<u8>,
+}
+
+impl fmt::Debug for Eab {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The key is a secret.
+        f.debug_struct("Eab")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What is written down, where, and how.

@@ -1,8 +1,9 @@
 //! The reference page and the JSON Schema, written from the definitions of the options.
 
 use super::file::{
-    ControlTable, FieldsTable, FileTable, FilesTable, HeadersTable, ListenTable, LogTable,
-    RedirectTable, RespondTable, RouteTable, SiteTable, TlsTable,
+    AcmeTable, AuthorityTable, ControlTable, EabTable, FieldsTable, FileTable, FilesTable,
+    HeadersTable, ListenTable, LogTable, RedirectTable, RespondTable, RouteTable, SiteTable,
+    TlsTable,
 };
 use crate::limits::{Limits, Timeouts};
 use crate::options::{Entry, Options, table_schema};
@@ -18,6 +19,9 @@ pub fn markdown() -> String {
     section::<Timeouts>(&mut page);
     section::<LogTable>(&mut page);
     section::<ControlTable>(&mut page);
+    section::<AcmeTable>(&mut page);
+    section::<AuthorityTable>(&mut page);
+    section::<EabTable>(&mut page);
     section::<SiteTable>(&mut page);
     section::<TlsTable>(&mut page);
     section::<RouteTable>(&mut page);

@@ -4,7 +4,7 @@ use super::{Item, Kind, Located, Options, Problem, Problems, table_schema};
 use crate::address::{EndpointAddress, ListenAddress};
 use ipnet::IpNet;
 use serde_json::{Value as Json, json};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 use toml::de::DeValue;
@@ -191,6 +191,30 @@ impl Kind<ListenAddress> for Listen {
 
     fn schema() -> Json {
         json!({ "type": ["string", "integer"] })
+    }
+}
+
+/// The address of a socket: an IP address with a port.
+pub struct Address;
+
+impl Kind<SocketAddr> for Address {
+    fn expects() -> String {
+        "an address such as `\"9.9.9.9:53\"` or `\"[::1]:53\"`".into()
+    }
+
+    fn read(item: &Item<'_>, problems: &mut Problems<'_>) -> Option<SocketAddr> {
+        let address = match item.get_ref() {
+            DeValue::String(_) => problems.text(item)?.parse().ok(),
+            _ => None,
+        };
+        if address.is_none() {
+            problems.mismatch::<Address, SocketAddr>(item);
+        }
+        address
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "string" })
     }
 }
 

@@ -9,8 +9,8 @@ mod problems;
 mod suggest;
 
 pub use kinds::{
-    Choice, Choices, Count, Endpoint, Flag, Listen, Map, Network, OneOrMany, Short, Shorthand,
-    Size, Table, Text, Time, parse_size,
+    Address, Choice, Choices, Count, Endpoint, Flag, Listen, Map, Network, OneOrMany, Short,
+    Shorthand, Size, Table, Text, Time, parse_size,
 };
 pub use problems::{Problem, Problems};
 
