@@ -94,7 +94,7 @@ impl Pebble {
         let folder = Folder::new("pebble");
         let (port, management) = (free_port(), free_port());
         write_credential(&folder);
-        let config = folder.write(
+        folder.write(
             "config.json",
             format!(
                 r#"{{"pebble": {{"listenAddress": "127.0.0.1:{port}", "managementListenAddress": "127.0.0.1:{management}",
@@ -102,10 +102,34 @@ impl Pebble {
                 folder.text()
             ),
         );
+        Pebble::at(folder, dns, port, management, settings)
+    }
+
+    /// Ends it and starts another one in its place, which knows nothing of what the first did.
+    #[track_caller]
+    pub fn start_again(before: Pebble, dns: &Dns) -> Pebble {
+        let Pebble {
+            process,
+            port,
+            management,
+            folder,
+        } = before;
+        drop(process);
+        Pebble::at(folder, dns, port, management, &[])
+    }
+
+    #[track_caller]
+    fn at(
+        folder: Folder,
+        dns: &Dns,
+        port: u16,
+        management: u16,
+        settings: &[(&str, &str)],
+    ) -> Pebble {
         let process = Process::start(
             Command::new("pebble")
                 .arg("-config")
-                .arg(&config)
+                .arg(folder.join("config.json"))
                 .args(["-dnsserver", &dns.address().to_string()])
                 .env("PEBBLE_VA_NOSLEEP", "1")
                 .envs(settings.iter().copied())

@@ -180,3 +180,18 @@ pub(crate) fn failed(answer: Result<Credential, Refusal>) -> (String, String) {
         other => panic!("{other:?}"),
     }
 }
+
+/// Wants all of these at once.
+pub(crate) fn wait_all(
+    office: &Office,
+    names: impl Iterator<Item = String>,
+) -> Vec<Result<Credential, Refusal>> {
+    wait(async {
+        let mut asked = tokio::task::JoinSet::new();
+        for name in names {
+            let office = office.clone();
+            asked.spawn(async move { office.want(&name).await });
+        }
+        asked.join_all().await
+    })
+}

@@ -1,8 +1,8 @@
 //! With Pebble, Debian's package of it: the protocol as those who define it understand it.
 
-use crate::house::{House, Plan, failed, wait};
-use dream_testkit::{Client, Dns, Folder, Pebble};
-use dreamserver::acme::{Permission, Refusal};
+use crate::house::{House, Plan, authority, failed, wait, wait_all};
+use dream_testkit::{Client, Dns, Folder, Pebble, eventually};
+use dreamserver::acme::{Check, Clock, Permission, Refusal, Wildcard};
 use dreamserver::credential::Credential;
 use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;
@@ -10,8 +10,10 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use std::env;
-use std::process::Command;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 /// A house, where names lead to it, and an authority that looks there.
 struct Town {
@@ -165,4 +167,200 @@ fn names_that_are_not_served_have_none() {
         assert!(office.list().await.is_empty());
         office.want("a.example.com").await.unwrap();
     });
+}
+
+#[test]
+fn all_who_want_a_name_wait_for_one_order() {
+    let Some(town) = town(&[]) else { return };
+    let plan = town.plan();
+    let office = plan.open();
+    let answers = wait_all(&office, (0..50).map(|_| "a.example.com".to_owned()));
+    let first = answers[0].as_ref().unwrap();
+    for answer in &answers {
+        assert_eq!(
+            answer.as_ref().unwrap().certified().cert,
+            first.certified().cert
+        );
+    }
+    assert_eq!(plan.came.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn two_hundred_names_at_once() {
+    let Some(town) = town(&[]) else { return };
+    let mut plan = town.plan();
+    plan.options.wait = Duration::from_secs(120);
+    let office = plan.open();
+    let name = |number: usize| format!("www.example{number}.com");
+    // Half of them announced, half of them wanted.
+    (0..100).for_each(|number| office.added(&name(number)));
+    for answer in wait_all(&office, (100..200).map(name)) {
+        answer.unwrap();
+    }
+    eventually("each name has its certificate", || {
+        plan.came.lock().unwrap().len() == 200
+    });
+    let rows = wait(office.list());
+    assert!(
+        rows.iter()
+            .all(|row| row.not_after.is_some() && row.trouble.is_none() && !row.is_ordered)
+    );
+    // One account for all of them.
+    assert_eq!(
+        std::fs::read_dir(plan.folder.join("accounts"))
+            .unwrap()
+            .count(),
+        1
+    );
+    assert_eq!(
+        std::fs::read_dir(plan.folder.join("orders"))
+            .unwrap()
+            .count(),
+        0
+    );
+}
+
+#[test]
+fn bad_nonces_are_no_failures() {
+    let Some(town) = town(&[("PEBBLE_WFE_NONCEREJECT", "30")]) else {
+        return;
+    };
+    let office = town.plan().open();
+    wait(office.want("a.example.com")).unwrap();
+}
+
+#[test]
+fn a_fallback_gives_what_the_first_does_not() {
+    let Some(town) = town(&[]) else { return };
+    let mut plan = town.plan();
+    plan.options.fallback = Some(plan.options.authority);
+    plan.options.authority = authority("https://127.0.0.1:1/dir", town.pebble.root());
+    let office = plan.open();
+    let credential = wait(office.want("a.example.com")).unwrap();
+    town.assert_valid(&credential, "a.example.com");
+}
+
+#[test]
+fn a_certificate_is_renewed_when_a_third_of_its_life_is_left() {
+    let Some(town) = town(&[]) else { return };
+    let (hand, clock) = Clock::by_hand(SystemTime::now());
+    let mut plan = town.plan();
+    plan.clock = clock;
+    let office = plan.open();
+    let first = wait(office.want("a.example.com")).unwrap();
+    let renewal = wait(office.list())[0].renewal.unwrap();
+    let life = first
+        .not_after()
+        .duration_since(first.not_before())
+        .unwrap();
+    let left = first.not_after().duration_since(renewal).unwrap();
+    assert!(left <= life / 3 && left >= life / 4, "{left:?} of {life:?}");
+    hand.send(renewal - Duration::from_secs(60)).unwrap();
+    let same = wait(office.want("a.example.com")).unwrap();
+    assert_eq!(same.certified().cert, first.certified().cert);
+    hand.send(renewal + Duration::from_secs(60)).unwrap();
+    eventually("it is renewed", || plan.came.lock().unwrap().len() == 2);
+    let second = wait(office.want("a.example.com")).unwrap();
+    assert_ne!(second.certified().cert, first.certified().cert);
+    town.assert_valid(&second, "a.example.com");
+    let third = wait(office.renew("a.example.com")).unwrap();
+    assert_ne!(third.certified().cert, second.certified().cert);
+}
+
+#[test]
+fn an_authority_that_has_lost_everything_is_asked_anew() {
+    let Some(mut town) = town(&[]) else { return };
+    let plan = town.plan();
+    let office = plan.open();
+    wait(office.want("a.example.com")).unwrap();
+    let again = Pebble::start_again(town.pebble, &town.dns);
+    town.pebble = again;
+    let credential = wait(office.want("b.example.com")).unwrap();
+    town.assert_valid(&credential, "b.example.com");
+}
+
+#[test]
+fn names_below_a_wildcard_are_asked_for() {
+    let Some(town) = town(&[]) else { return };
+    let mut plan = town.plan();
+    let of = |pattern: &str, path: Option<&str>| {
+        let check = path.map(|path| Check {
+            addresses: vec![town.house.address],
+            path: path.to_owned(),
+        });
+        let pattern = pattern.to_owned();
+        Permission::Wildcard(Wildcard { pattern, check })
+    };
+    let (known, unknown) = (of("*.example.com", Some("/")), of("*.example.com", None));
+    let wide = of("*.co.uk", Some("/"));
+    plan.permit = Arc::new(move |name| match name {
+        "known.example.com" => known.clone(),
+        "shop.co.uk" => wide.clone(),
+        _ => unknown.clone(),
+    });
+    let office = plan.open();
+    wait(office.want("known.example.com")).unwrap();
+    assert_eq!(
+        wait(office.want("x.example.com")).unwrap_err(),
+        Refusal::NotServed
+    );
+    assert_eq!(
+        wait(office.want("shop.co.uk")).unwrap_err(),
+        Refusal::NotServed
+    );
+    assert_eq!(wait(office.list()).len(), 1);
+}
+
+#[test]
+fn a_process_that_was_killed_in_an_order_is_gone_on_from() {
+    let slow = [("PEBBLE_VA_NOSLEEP", "0"), ("PEBBLE_VA_SLEEPTIME", "3")];
+    let Some(town) = town(&slow) else { return };
+    let plan = town.plan();
+    let mut killed = Command::new(env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "pebble::order_for_another_test",
+            "--ignored",
+            "--nocapture",
+        ])
+        .env("ACME_FOLDER", &plan.folder)
+        .env("ACME_DIRECTORY", town.pebble.directory())
+        .env("ACME_ROOT", town.pebble.root())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let order = plan.folder.join("orders/a.example.com");
+    eventually("the order is under way", || order.exists());
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let account = std::fs::read_dir(plan.folder.join("accounts"))
+        .unwrap()
+        .count();
+    assert_eq!(account, 1);
+    // The order goes on by itself; if the authority has looked in vain meanwhile, it is placed anew.
+    let office = plan.open();
+    eventually("the name has its certificate", || {
+        let answer = wait(office.want("a.example.com"));
+        answer.is_ok() || wait(office.renew("a.example.com")).is_ok()
+    });
+    assert!(!order.exists());
+}
+
+/// What the test above kills.
+#[test]
+#[ignore = "is run by another test"]
+fn order_for_another_test() {
+    let path = |name: &str| PathBuf::from(env::var_os(name).unwrap());
+    let house = House::new();
+    let mut plan = Plan::new(
+        &house,
+        &Folder::new("unused"),
+        &env::var("ACME_DIRECTORY").unwrap(),
+        path("ACME_ROOT"),
+    );
+    plan.folder = path("ACME_FOLDER");
+    plan.options.preflight = false;
+    let office = plan.open();
+    let _ = wait(office.want("a.example.com"));
 }
