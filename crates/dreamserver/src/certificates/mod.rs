@@ -3,6 +3,7 @@
 mod files;
 pub mod local;
 mod policy;
+pub mod public;
 mod terms;
 mod tickets;
 

@@ -206,6 +206,7 @@ fn plan(base: Base, chosen: Chosen, shared: args::Shared) -> Result<Plan, ExitCo
         instead: Vec::new(),
         control: shared.control,
         state: shared.state,
+        authority: shared.authority,
         take_over: chosen.take_over,
         mode: chosen.mode,
         log: chosen.log,

@@ -51,6 +51,8 @@ pub struct Overrides {
     pub control: ControlAddress,
     /// Where what was announced is kept, if not in the usual place.
     pub state: Option<PathBuf>,
+    /// Where the CAs for development are kept, if not in the usual place.
+    pub authority: Option<PathBuf>,
     /// Does it take the place of a running server? The core server always does.
     pub take_over: bool,
     /// How it runs; none if nobody chose.
@@ -176,6 +178,11 @@ impl Plan {
     pub fn owners(&self) -> bool {
         let usual = self.mode() == Mode::Release && cfg!(target_os = "linux");
         self.config.control.owners.unwrap_or(usual)
+    }
+
+    /// Does a public authority certify its names? In release mode, or where the file says something of that.
+    pub fn orders_certificates(&self) -> bool {
+        self.mode() == Mode::Release || self.config.chose_acme
     }
 
     /// What this server is there for.

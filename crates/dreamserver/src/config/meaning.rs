@@ -29,12 +29,14 @@ pub(super) fn parse(source: &str, path: &Path) -> Result<Config, Errors> {
     let (table, syntax) = DeTable::parse_recoverable(source);
     let table = table.into_inner();
     let mut problems = Problems::new(source);
+    let chose_acme = table.contains_key("acme");
     let file = FileTable::read(&table, &mut problems);
     let mut meaning = Meaning {
         folder: path.parent().unwrap_or(Path::new("")),
         problems,
     };
-    let config = meaning.config(file);
+    let mut config = meaning.config(file);
+    config.chose_acme = chose_acme;
     let problems = with_syntax(syntax, meaning.problems.into_sorted(), source);
     match problems.is_empty() {
         true => Ok(config),
@@ -569,6 +571,7 @@ impl FileTable {
             listen_tls: self.listen.tls.map(|addresses| addresses.value),
             control: self.control.into_options(),
             acme: acme::defaults(),
+            chose_acme: false,
             trusted_proxies: self.listen.trusted_proxies,
             limits: self.limits,
             timeouts: self.timeouts,

@@ -45,6 +45,8 @@ pub struct Config {
     pub control: ControlOptions,
     /// Where certificates for public names come from.
     pub acme: AcmeOptions,
+    /// The file says something of that.
+    pub chose_acme: bool,
     /// What is served.
     pub sites: Vec<Site>,
 }

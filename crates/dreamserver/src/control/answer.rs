@@ -7,7 +7,7 @@ use super::lease::Leases;
 use super::owners::Owners;
 use super::table::{Change, Table};
 use super::view::Views;
-use super::{Ending, Options, StartError, host, name, view};
+use super::{Ending, Options, Served, StartError, host, name, view};
 use crate::cli::Mode;
 use crate::log;
 use crate::sockets::Sender;
@@ -53,6 +53,8 @@ pub(super) struct Control {
     hosts: bool,
     pub(super) serves: Serves,
     pub(super) endings: mpsc::UnboundedSender<Ending>,
+    /// Told of names that were announced.
+    served: Served,
     pub(super) probes: Semaphore,
     pub(super) health: Health,
     pub(super) views: Views,
@@ -130,6 +132,7 @@ impl Control {
             hosts: options.hosts,
             serves: options.serves,
             endings: options.endings,
+            served: options.served,
             probes: Semaphore::new(PROBES),
             health: Health::default(),
             views: Views::default(),
@@ -295,10 +298,14 @@ impl Control {
     pub(super) fn apply(&self, changes: Vec<Change>) -> impl Future<Output = ()> + use<> {
         let mut table = self.table.borrow_mut();
         if !changes.is_empty() {
+            let added = changes.iter().filter(|change| change.entry.is_some());
+            let added: Vec<Arc<str>> = added.map(|change| change.name.clone()).collect();
             for change in changes {
                 table.apply(change);
             }
             table.tell();
+            // Once they are routed: whoever is told looks whether they are.
+            added.iter().for_each(|name| (self.served)(name));
             self.changed.notify_one();
         }
         if table.unowned().is_some_and(|unowned| !unowned.is_empty()) {

@@ -72,7 +72,12 @@ pub struct Options {
     pub serves: Serves,
     /// Told when the server is to end.
     pub endings: mpsc::UnboundedSender<Ending>,
+    /// Told of each name that was announced, once it is routed.
+    pub served: Served,
 }
+
+/// Told of a name.
+pub type Served = Box<dyn Fn(&str) + Send>;
 
 /// What is not in the state, and is known by the server that hands over.
 pub struct Before {

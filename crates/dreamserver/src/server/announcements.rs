@@ -1,5 +1,6 @@
 //! Where announcements come in, and what is said about it.
 
+use super::secure::Door;
 use super::{Desk, Publisher};
 use crate::address::ListenAddress;
 use crate::cli::Plan;
@@ -21,6 +22,7 @@ pub(super) fn start(
     holdings: &Holdings,
     log: &Arc<Mutex<log::Place>>,
     endings: mpsc::UnboundedSender<Ending>,
+    door: Door,
 ) -> Result<Running, StartError> {
     let options = Options {
         folder: desk.folder,
@@ -33,6 +35,11 @@ pub(super) fn start(
         hosts: plan.config.control.hosts,
         serves: plan.serves(),
         endings,
+        served: Box::new(move |name| {
+            if let Some(office) = door.get() {
+                office.added(name);
+            }
+        }),
     };
     Running::start(options, desk.ports)
 }

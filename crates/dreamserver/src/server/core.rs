@@ -201,7 +201,9 @@ impl Seat {
             pools: Pools::new(clock.clone(), limits, &self.snapshot.timeouts),
         };
         let Subscription { news, meter } = self.announced;
-        let core = Core::new(clock, state, self.log, self.snapshot).with_meter(meter);
+        let core = Core::new(clock, state, self.log, self.snapshot)
+            .with_meter(meter)
+            .with_challenges(self.terms.challenges().clone());
         let core = Rc::new(core);
         let following = tokio::task::spawn_local(publisher::follow(core.clone(), news));
         let ticking = tokio::task::spawn_local(tick(core.clone()));

@@ -7,6 +7,7 @@ mod core;
 mod displace;
 mod nofile;
 mod open;
+mod permit;
 mod publisher;
 mod secure;
 
@@ -15,6 +16,7 @@ pub use publisher::Publisher;
 use self::beginning::{Beginning, Desk, NoDesk};
 use self::core::{Cores, Message};
 use self::open::{Listening, Opened};
+use self::permit::Permit;
 use self::secure::Secure;
 use crate::address::ListenEntry;
 use crate::certificates::TermsError;
@@ -33,6 +35,7 @@ use crate::upstream::Registry;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -79,6 +82,8 @@ enum StartError {
     Log(io::Error),
     /// The configuration asks for what cannot be built.
     Build(build::BuildError),
+    /// What makes certificates cannot begin.
+    Certificates(io::Error),
     /// The certificates cannot be used.
     Terms(TermsError),
     /// TLS is asked for, and there is no certificate for anybody.
@@ -101,6 +106,7 @@ impl fmt::Display for StartError {
             StartError::Passed(error) => error.fmt(f),
             StartError::Log(error) => write!(f, "the log cannot be opened: {error}"),
             StartError::Build(error) => error.fmt(f),
+            StartError::Certificates(error) => write!(f, "no certificates can be ordered: {error}"),
             StartError::Terms(error) => error.fmt(f),
             StartError::NoCertificates => f.write_str(NO_CERTIFICATES),
             StartError::Listen(error) => error.fmt(f),
@@ -194,7 +200,10 @@ impl Server {
         let runtime = Rc::new(runtime);
         let started = Server::start_from(plan, beginning, runtime.clone(), registry, snapshot, log);
         match taking {
-            None => started.inspect(Server::hear),
+            None => started.map(|mut server| {
+                server.hear();
+                server
+            }),
             Some(taking) => take_over(taking, started, &runtime),
         }
     }
@@ -216,12 +225,10 @@ impl Server {
         let count = core::count();
         let most_connections = nofile::most_connections(count);
         let current = Arc::new(snapshot);
+        let (publisher, announced) = Publisher::new(&registry, count);
         let folder = desk.as_ref().map(|desk| desk.folder.path());
-        let mut secure = Secure::new(folder).map_err(StartError::System)?;
-        let terms = secure.terms(&plan.config).map_err(StartError::Terms)?;
-        if terms.is_none() && open::chose_tls(&plan.config) {
-            return Err(StartError::NoCertificates);
-        }
+        let permit = Permit::new(&plan.config, publisher.latest());
+        let (secure, terms) = open_secure(&plan, folder, permit)?;
         let opened = open::open_planned(&mut plan, count, terms.is_some(), &mut inherited);
         let opened = opened.map_err(StartError::Listen)?;
         inherited.close_rest();
@@ -232,7 +239,6 @@ impl Server {
             let signals = Signals::new().map_err(StartError::System)?;
             (signals, tokio::time::interval(CERTIFICATES))
         };
-        let (publisher, announced) = Publisher::new(&registry, count);
         let cores = Cores::start(announced, &current, &terms.unwrap_or_default(), &gate, &log)
             .map_err(StartError::System)?;
         let holdings = Holdings::default();
@@ -241,7 +247,10 @@ impl Server {
         let log_place = Arc::new(Mutex::new(build::log_place(&plan.config)));
         // Names are routed before the first request comes.
         let control = desk
-            .map(|desk| announcements::start(&plan, desk, publisher, &holdings, &log_place, sender))
+            .map(|desk| {
+                let door = secure.door();
+                announcements::start(&plan, desk, publisher, &holdings, &log_place, sender, door)
+            })
             .transpose()
             .map_err(StartError::Control)?;
         cores.listen(opened.by_core);
@@ -269,7 +278,10 @@ impl Server {
     }
 
     /// Takes announcements, and keeps them.
-    fn hear(&self) {
+    fn hear(&mut self) {
+        if let Err(error) = self.secure.begin(&self.plan.config) {
+            tracing::error!("no certificates are ordered: {error}");
+        }
         if let Some(control) = &self.control {
             control.hear();
         }
@@ -362,6 +374,7 @@ impl Server {
 
     /// Lets the cores finish what they have; another signal ends the process at once.
     fn finish(mut self, cause: Cause, drain: Duration) -> ExitCode {
+        self.secure.stop();
         self.cores.drain(cause, drain);
         self.holdings.keep(&[]);
         if let Some(control) = self.control.take() {
@@ -539,13 +552,27 @@ impl fmt::Display for ReloadError {
     }
 }
 
+/// What handshakes will go by, and what keeps that true; nothing if there are no certificates.
+fn open_secure(
+    plan: &Plan,
+    folder: Option<&Path>,
+    permit: Permit,
+) -> Result<(Secure, Option<Arc<Terms>>), StartError> {
+    let mut secure = Secure::new(plan, folder, permit).map_err(StartError::Certificates)?;
+    let terms = secure.terms(&plan.config).map_err(StartError::Terms)?;
+    match terms.is_none() && open::chose_tls(&plan.config) {
+        true => Err(StartError::NoCertificates),
+        false => Ok((secure, terms)),
+    }
+}
+
 /// Agrees with the running server that this one serves from now on. If it does not start, the other one hears why it goes on.
 fn take_over(
     mut taking: Taking,
     started: Result<Server, StartError>,
     runtime: &Runtime,
 ) -> Result<Server, StartError> {
-    let server = match started {
+    let mut server = match started {
         Ok(server) => server,
         Err(error) => {
             runtime.block_on(taking.fail(&error.to_string()));

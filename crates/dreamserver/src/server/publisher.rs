@@ -44,7 +44,23 @@ pub(super) struct News {
     follows: watch::Sender<u64>,
 }
 
+/// A look at what was published last, from any thread.
+#[derive(Clone)]
+pub(super) struct Latest(watch::Receiver<Version>);
+
+impl Latest {
+    /// Nothing where no announcements are taken.
+    pub(super) fn get(&self) -> Option<Arc<Announced>> {
+        self.0.borrow().names.clone()
+    }
+}
+
 impl Publisher {
+    /// What was published last, whenever somebody looks.
+    pub(super) fn latest(&self) -> Latest {
+        Latest(self.names.subscribe())
+    }
+
     /// A publisher, and the subscriptions of so many cores. Announcements are off until names are published.
     pub(super) fn new(registry: &Registry, cores: usize) -> (Publisher, Vec<Subscription>) {
         let (sender, names) = watch::channel(Version::default());

@@ -1,35 +1,72 @@
 //! What the main thread keeps of TLS: where certificates come from, and what handshakes go by.
 
+use super::permit::{Permit, exact_names};
+use crate::acme::Office;
 use crate::authority::{CurrentCa, Places};
-use crate::certificates::{Files, KeptKeys, TermsError, build, local};
+use crate::certificates::{Files, KeptKeys, TermsError, build, local, public};
+use crate::challenges::Challenges;
+use crate::cli::Plan;
 use crate::config::{ClientsConfig, Config, Pair};
-use crate::tls::{Store, Terms};
+use crate::state;
+use crate::tls::{Store, Terms, Wanted};
 use std::io;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
+use tokio::sync::mpsc;
 
 /// The certificates, and the keys of tickets.
 pub(super) struct Secure {
     files: Files,
     keys: KeptKeys,
-    /// What makes certificates for names that have none in files.
-    ca: Arc<CurrentCa>,
-    /// Where it puts them; nothing as long as there is no CA.
-    store: Option<Arc<Store>>,
+    maker: Maker,
 }
 
+/// What makes certificates for names that have none in files.
+enum Maker {
+    /// In development, a CA of this machine; without a store as long as there is none.
+    Local {
+        ca: Arc<CurrentCa>,
+        store: Option<Arc<Store>>,
+    },
+    /// For good, a public authority.
+    Public(Public),
+}
+
+/// Certificates of a public authority.
+struct Public {
+    store: Arc<Store>,
+    challenges: Challenges,
+    folder: PathBuf,
+    /// Keeps others out of the folder where no announcements do.
+    _lock: Option<state::Folder>,
+    permit: Permit,
+    /// Until the office opens.
+    asked: Option<mpsc::Receiver<Wanted>>,
+    office: Door,
+}
+
+/// Where names are told of that are served from now on; nobody is there before the office opens.
+pub(super) type Door = Arc<OnceLock<Office>>;
+
 impl Secure {
-    /// The keys are in the folder of the state, if this server has one.
+    /// The keys of tickets, and certificates that were ordered, are in the folder of the state, if this server has one.
     ///
     /// # Errors
-    /// The system gives no thread.
-    pub(super) fn new(folder: Option<&Path>) -> io::Result<Secure> {
+    /// The system gives no thread, or a folder cannot be used.
+    pub(super) fn new(plan: &Plan, folder: Option<&Path>, permit: Permit) -> io::Result<Secure> {
+        let maker = match plan.orders_certificates() {
+            true => Maker::Public(Public::new(plan, folder, permit)?),
+            false => {
+                let places = Places::of_environment(plan.overrides.authority.as_deref());
+                let ca = Arc::new(CurrentCa::new(places));
+                Maker::Local { ca, store: None }
+            }
+        };
         let mut secure = Secure {
             files: Files::default(),
             keys: KeptKeys::open(folder, SystemTime::now()),
-            ca: Arc::new(CurrentCa::new(Places::of_environment(None))),
-            store: None,
+            maker,
         };
         secure.find_ca()?;
         Ok(secure)
@@ -37,36 +74,134 @@ impl Secure {
 
     /// What handshakes go by; nothing if there are no certificates.
     pub(super) fn terms(&mut self, config: &Config) -> Result<Option<Arc<Terms>>, TermsError> {
-        let (keys, store) = (self.keys.keys(), self.store.as_ref());
-        let built = build(config, &mut self.files, keys, store)?;
-        Ok(built.map(Arc::new))
+        let store = match &self.maker {
+            Maker::Local { store, .. } => store.as_ref(),
+            Maker::Public(public) => Some(&public.store),
+        };
+        let built = build(config, &mut self.files, self.keys.keys(), store)?;
+        Ok(built.map(|mut terms| {
+            if let Maker::Public(public) = &self.maker {
+                terms.set_challenges(public.challenges.clone());
+            }
+            Arc::new(terms)
+        }))
     }
 
-    /// Forgets files that the configuration no longer names.
+    /// Where to tell of names that are served from now on.
+    pub(super) fn door(&self) -> Door {
+        match &self.maker {
+            Maker::Local { .. } => Door::default(),
+            Maker::Public(public) => public.office.clone(),
+        }
+    }
+
+    /// Begins to order certificates: the folder is this server's alone from now on.
+    ///
+    /// # Errors
+    /// What the office says.
+    pub(super) fn begin(&mut self, config: &Config) -> io::Result<()> {
+        match &mut self.maker {
+            Maker::Local { .. } => Ok(()),
+            Maker::Public(public) => public.begin(config),
+        }
+    }
+
+    /// Orders nothing any more: another process may have the folder.
+    pub(super) fn stop(&self) {
+        if let Maker::Public(public) = &self.maker
+            && let Some(office) = public.office.get()
+        {
+            office.stop();
+        }
+    }
+
+    /// Goes by a configuration that was read again: forgets files that it no longer names, and orders for names that are new.
     pub(super) fn settle(&mut self, config: &Config) {
         let tls = || config.sites.iter().filter_map(|site| site.tls.as_ref());
         let pairs: Vec<&Pair> = tls().flat_map(|tls| &tls.pairs).collect();
         let clients: Vec<&ClientsConfig> = tls().filter_map(|tls| tls.clients.as_ref()).collect();
         self.files.forget_others(&pairs, &clients);
+        if let Maker::Public(public) = &self.maker {
+            public.permit.configure(config);
+            public.order(config);
+        }
     }
 
     /// A regular look: changes the keys of tickets if it is time, and tells whether there are other certificates now.
     pub(super) fn look(&mut self) -> bool {
         self.keys.rotate(SystemTime::now());
-        let found = self.store.is_none() && self.find_ca().unwrap_or(false);
-        found || self.files.have_changed()
+        self.find_ca().unwrap_or(false) || self.files.have_changed()
     }
 
-    /// Begins to make certificates once there is a CA that this user's browsers trust; tells whether that is so now.
+    /// Begins to make certificates once there is a CA that this user's browsers trust; tells whether that is so from now on.
     fn find_ca(&mut self) -> io::Result<bool> {
-        let found = self.ca.get().unwrap_or_else(|error| {
+        let Maker::Local {
+            ca,
+            store: store @ None,
+        } = &mut self.maker
+        else {
+            return Ok(false);
+        };
+        let found = ca.get().unwrap_or_else(|error| {
             tracing::warn!("no certificates can be made: {error}");
             None
         });
-        if let Some(found) = found {
-            tracing::info!("HTTPS with certificates of {found}");
-            self.store = Some(local::start(self.ca.clone())?);
+        let Some(found) = found else {
+            return Ok(false);
+        };
+        tracing::info!("HTTPS with certificates of {found}");
+        *store = Some(local::start(ca.clone())?);
+        Ok(true)
+    }
+}
+
+impl Public {
+    fn new(plan: &Plan, folder: Option<&Path>, permit: Permit) -> io::Result<Public> {
+        let (store, asked) = Store::new();
+        let (folder, lock) = match folder {
+            Some(folder) => (folder.to_owned(), None),
+            None => {
+                let path = state::folder(plan.overrides.state.as_deref());
+                let path = path.map_err(io::Error::other)?;
+                let lock = state::Folder::open(&path).map_err(io::Error::other)?;
+                (path, Some(lock))
+            }
+        };
+        Ok(Public {
+            store,
+            challenges: Challenges::default(),
+            folder: folder.join("acme"),
+            _lock: lock,
+            permit,
+            asked: Some(asked),
+            office: Door::default(),
+        })
+    }
+
+    fn begin(&mut self, config: &Config) -> io::Result<()> {
+        let Some(asked) = self.asked.take() else {
+            return Ok(());
+        };
+        let permit = self.permit.clone();
+        let beginning = public::Beginning {
+            options: config.acme.clone(),
+            folder: self.folder.clone(),
+            challenges: self.challenges.clone(),
+            permit: Arc::new(move |name: &str| permit.permission(name)),
+        };
+        let office = public::start(beginning, &self.store, asked)?;
+        // Nobody else opens it.
+        let _ = self.office.set(office);
+        self.order(config);
+        Ok(())
+    }
+
+    /// Names of the configuration need no first visitor.
+    fn order(&self, config: &Config) {
+        if let Some(office) = self.office.get() {
+            exact_names(config)
+                .iter()
+                .for_each(|name| office.added(name));
         }
-        Ok(self.store.is_some())
     }
 }

@@ -94,6 +94,13 @@ impl Hello {
         Some(name)
     }
 
+    /// Does it offer this protocol behind the handshake (RFC 7301)?
+    pub(super) fn offers(&self, protocol: &[u8]) -> bool {
+        let hello = self.0.client_hello();
+        let offered = hello.alpn();
+        offered.is_some_and(|mut offered| offered.any(|offer| offer == protocol))
+    }
+
     /// Begins the server's side; or says why not, and what to tell the client.
     pub(super) fn accept(
         self,

@@ -21,13 +21,13 @@ use crate::protocol::h1::serve_connection;
 use crate::serve::Core;
 use crate::stream::Stream;
 use crate::time::Timer;
-use hello::NoHello;
+use hello::{Hello, NoHello};
 use rustls::ServerConfig;
 use std::cell::RefCell;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Shutdown};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -81,6 +81,8 @@ enum Refusal {
     Broken(io::Error),
     /// As the library says before anything was sent.
     Refused(rustls::Error),
+    /// An authority has seen what it looked for.
+    Shown,
 }
 
 impl fmt::Display for Refusal {
@@ -94,6 +96,7 @@ impl fmt::Display for Refusal {
             }
             Refusal::Broken(error) => error.fmt(f),
             Refusal::Refused(error) => error.fmt(f),
+            Refusal::Shown => f.write_str("an authority has looked at a certificate"),
         }
     }
 }
@@ -110,6 +113,9 @@ async fn shake_hands(
         Ok(hello) => hello,
         Err(refusal) => return Err(decline(&stream, peer, refusal)),
     };
+    if let Some(config) = terms.challenge(&hello) {
+        return Err(show(stream, hello, config, &timer).await);
+    }
     let name = hello.server_name();
     let Some(site) = terms.find(core, name.as_deref()) else {
         return Err(unknown(&stream, name));
@@ -165,6 +171,22 @@ async fn agree(
     })
 }
 
+/// Finishes the handshake of an authority that only looks at the certificate.
+async fn show(stream: Stream, hello: Hello, config: Arc<ServerConfig>, timer: &Timer) -> Refusal {
+    let connection = match hello.accept(config) {
+        Ok(connection) => connection,
+        Err((error, _)) => return Refusal::Refused(error),
+    };
+    let stream = stream.secured(connection);
+    let done = poll_fn(|cx| match stream.poll_handshake(cx) {
+        Poll::Ready(done) => Poll::Ready(done.map_err(Refusal::Broken)),
+        Poll::Pending => timer.poll(cx).map(|()| Err(Refusal::Slow)),
+    });
+    let done = done.await;
+    stream.shutdown(Shutdown::Write);
+    done.err().unwrap_or(Refusal::Shown)
+}
+
 /// Tells a client why what it sent is no handshake, as far as it would understand.
 fn decline(stream: &Stream, peer: &Peer, refusal: NoHello) -> Refusal {
     match &refusal {
@@ -188,5 +210,5 @@ fn unknown(stream: &Stream, name: Option<String>) -> Refusal {
 fn write_at_once(stream: &Stream, bytes: &[u8]) {
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
     let _ = stream.poll_write(&[io::IoSlice::new(bytes)], false, &mut cx);
-    stream.shutdown(std::net::Shutdown::Write);
+    stream.shutdown(Shutdown::Write);
 }

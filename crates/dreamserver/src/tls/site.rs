@@ -3,6 +3,7 @@
 use super::store::Store;
 use super::subject;
 use super::tickets::{TicketKeys, Ticketer};
+use crate::challenges;
 use crate::exchange::{ClientCertificate, PolicyId};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::default_provider;
@@ -11,7 +12,9 @@ use rustls::server::{
     ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier,
 };
 use rustls::sign::CertifiedKey;
-use rustls::{Connection, RootCertStore, ServerConfig, SignatureAlgorithm};
+use rustls::{
+    ConfigBuilder, Connection, RootCertStore, ServerConfig, SignatureAlgorithm, WantsVerifier,
+};
 use std::sync::Arc;
 
 /// What is served behind a handshake, best first (RFC 7301).
@@ -97,16 +100,29 @@ impl Site {
     }
 }
 
+/// What the handshake of an authority goes by: it looks at the certificate, and ends (RFC 8737 §3).
+pub(super) fn challenge_config(certificate: Arc<CertifiedKey>) -> Arc<ServerConfig> {
+    let provider = Arc::new(default_provider());
+    let builder = builder(&provider).with_no_client_auth();
+    let mut config = builder.with_cert_resolver(Arc::new(Certificates::Given(vec![certificate])));
+    config.alpn_protocols = vec![challenges::ALPN.to_vec()];
+    Arc::new(config)
+}
+
+fn builder(provider: &Arc<CryptoProvider>) -> ConfigBuilder<ServerConfig, WantsVerifier> {
+    ServerConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .unwrap_or_else(|error| {
+            unreachable!("the provider has all that TLS 1.2 and 1.3 need: {error}")
+        })
+}
+
 fn server_config(
     provider: &Arc<CryptoProvider>,
     certificates: Certificates,
     clients: Option<&ClientPolicy>,
 ) -> Result<ServerConfig, rustls::server::VerifierBuilderError> {
-    let builder = ServerConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .unwrap_or_else(|error| {
-            unreachable!("the provider has all that TLS 1.2 and 1.3 need: {error}")
-        });
+    let builder = builder(provider);
     let builder = match clients {
         None => builder.with_no_client_auth(),
         Some(policy) => {

@@ -1,8 +1,11 @@
 //! Which site a client's first message is for.
 
-use super::site::Site;
+use super::hello::Hello;
+use super::site::{Site, challenge_config};
+use crate::challenges::{self, Challenges};
 use crate::router::{Host, HostPattern, Names};
 use crate::serve::Core;
+use rustls::ServerConfig;
 use std::sync::Arc;
 
 /// What secure listeners go by: immutable, replaced whole.
@@ -16,6 +19,8 @@ pub struct Terms {
     announced: Option<Arc<Site>>,
     /// For clients that name no host.
     nameless: Option<Arc<Site>>,
+    /// What an authority may come to look at.
+    challenges: Challenges,
 }
 
 impl Terms {
@@ -45,6 +50,26 @@ impl Terms {
     /// Has handshakes without a name go by `site`, where no site is for every host.
     pub fn set_nameless(&mut self, site: Arc<Site>) {
         self.nameless = Some(site);
+    }
+
+    /// Shows authorities what is held there.
+    pub fn set_challenges(&mut self, challenges: Challenges) {
+        self.challenges = challenges;
+    }
+
+    /// What authorities are shown.
+    pub fn challenges(&self) -> &Challenges {
+        &self.challenges
+    }
+
+    /// What the handshake of an authority goes by that looks for the answer to a challenge (tls-alpn-01, RFC 8737); nothing if this
+    /// is none, or nobody waits for it.
+    pub(super) fn challenge(&self, hello: &Hello) -> Option<Arc<ServerConfig>> {
+        if !hello.offers(challenges::ALPN) {
+            return None;
+        }
+        let certificate = self.challenges.certificate(&hello.server_name()?)?;
+        Some(challenge_config(certificate))
     }
 
     /// The site for the host that a client asks for, by the rule of the routes: the configuration's exact hosts, then announced
