@@ -2,7 +2,7 @@
 
 use crate::challenges::{self, Challenges};
 use crate::error;
-use crate::exchange::{Body, Request, RequestId, Response};
+use crate::exchange::{Body, Request, RequestId, Response, Scheme};
 use crate::handler::proxy::client_address;
 use crate::handler::{Handler, State};
 use crate::limits::{Limits, Timeouts};
@@ -95,6 +95,9 @@ impl Deref for Held {
     }
 }
 
+/// The port at which a host, as a client writes it, is served over HTTPS, if clients are to be sent there.
+pub type SecureSide = Rc<dyn Fn(&Core, &[u8]) -> Option<u16>>;
+
 /// What a route leads to.
 pub struct Route {
     /// Bytes of the path's beginning that the handler does not see.
@@ -116,6 +119,8 @@ pub struct Core {
     meter: Option<Meter>,
     /// What an authority may come to look at.
     challenges: Challenges,
+    /// Nothing where clients are not sent to HTTPS.
+    secure_side: Option<SecureSide>,
     /// Told when the core is to finish.
     pub drain: Rc<Drain>,
     ids: Ids,
@@ -131,6 +136,7 @@ impl Core {
             log: RefCell::new(log),
             meter: None,
             challenges: Challenges::default(),
+            secure_side: None,
             drain: Rc::default(),
             ids: Ids::default(),
             held: RefCell::new(Rc::new(Held {
@@ -149,6 +155,15 @@ impl Core {
     /// The same core, which shows an authority what it asks to see.
     pub fn with_challenges(self, challenges: Challenges) -> Core {
         Core { challenges, ..self }
+    }
+
+    /// The same core, which sends clients to HTTPS where that is served.
+    pub fn with_secure_side(self, secure_side: SecureSide) -> Core {
+        let secure_side = Some(secure_side);
+        Core {
+            secure_side,
+            ..self
+        }
     }
 
     /// What to serve by. An exchange keeps what it began with.
@@ -283,9 +298,10 @@ impl Drop for Active {
 /// 2. answer what concerns the server and no site (`CONNECT`, `TRACE`, `OPTIONS *`, a host that the connection is not for);
 /// 3. clean the path;
 /// 4. answer what an authority asks before it certifies a name (http-01), if it waits for that;
-/// 5. find the route;
-/// 6. walk the chain in, to the handler, and out;
-/// 7. sign the response.
+/// 5. send a client to HTTPS that asks in the clear for what is served there;
+/// 6. find the route;
+/// 7. walk the chain in, to the handler, and out;
+/// 8. sign the response.
 pub async fn serve(core: &Core, snapshot: &Held, request: &mut Request) -> Response {
     keep_trusted_id(snapshot, request);
     let mut response = match check(request) {
@@ -294,7 +310,8 @@ pub async fn serve(core: &Core, snapshot: &Held, request: &mut Request) -> Respo
             // Boxed, as it is rare and large: the memory of a connection is that of its largest wait.
             return Box::pin(serve_reject(core, snapshot, request, reject)).await;
         }
-        Ok(()) => match challenge(core, request).map_or_else(|| find(snapshot, request), Err) {
+        Ok(()) => match early(core, snapshot, request).map_or_else(|| find(snapshot, request), Err)
+        {
             Err(answer) => *answer,
             Ok(route) => {
                 let (walked, early) = walk_in(&route.chain, request);
@@ -347,11 +364,7 @@ pub fn client(snapshot: &Snapshot, request: &Request) -> IpAddr {
 
 /// A trusted peer may have named the request already.
 fn keep_trusted_id(snapshot: &Snapshot, request: &mut Request) {
-    let peer = request.peer.ip();
-    if snapshot
-        .trusted
-        .iter()
-        .any(|network| network.contains(&peer))
+    if is_trusted(snapshot, request.peer.ip())
         && let Some(id) = request
             .head
             .fields
@@ -360,6 +373,11 @@ fn keep_trusted_id(snapshot: &Snapshot, request: &mut Request) {
     {
         request.id = id;
     }
+}
+
+fn is_trusted(snapshot: &Snapshot, peer: IpAddr) -> bool {
+    let mut networks = snapshot.trusted.iter();
+    networks.any(|network| network.contains(&peer))
 }
 
 /// Why a request goes no further than the first stations.
@@ -420,6 +438,11 @@ fn is_for_this_connection(request: &Request) -> bool {
     host.is_empty() || host == name.as_bytes()
 }
 
+/// Stations 4 and 5.
+fn early(core: &Core, snapshot: &Held, request: &Request) -> Option<Box<Response>> {
+    challenge(core, request).or_else(|| to_https(core, snapshot, request))
+}
+
 /// Station 4. It is asked of every host: a name is certified before a site is there for it.
 fn challenge(core: &Core, request: &Request) -> Option<Box<Response>> {
     let head = &request.head;
@@ -441,7 +464,40 @@ fn challenge(core: &Core, request: &Request) -> Option<Box<Response>> {
     Some(Box::new(response))
 }
 
-/// Station 5.
+/// Station 5. A trusted proxy has its own way of speaking to clients, and is not sent away.
+fn to_https(core: &Core, snapshot: &Held, request: &Request) -> Option<Box<Response>> {
+    let secure_side = core.secure_side.as_ref()?;
+    let peer = &request.peer;
+    if peer.scheme == Scheme::Https || is_trusted(snapshot, peer.ip()) {
+        return None;
+    }
+    // A program behind us may order certificates of its own.
+    if request
+        .head
+        .path()
+        .starts_with(challenges::PREFIX.as_bytes())
+    {
+        return None;
+    }
+    let port = secure_side(core, request.head.host())?;
+    let mut buffer = [0; _];
+    let host = str::from_utf8(Host::new(request.head.host(), &mut buffer).name()).ok()?;
+    let mut location = format!("https://{host}").into_bytes();
+    if port != 443 {
+        location.extend_from_slice(format!(":{port}").as_bytes());
+    }
+    location.extend_from_slice(request.head.path());
+    if let Some(query) = request.head.query() {
+        location.push(b'?');
+        location.extend_from_slice(query);
+    }
+    let mut response = Response::new(308);
+    let added = response.head.fields.append(Name::Location, &location);
+    debug_assert!(added.is_ok(), "host, path and query were read from a head");
+    Some(Box::new(response))
+}
+
+/// Station 6.
 fn find<'a>(snapshot: &'a Held, request: &mut Request) -> Result<&'a Route, Box<Response>> {
     let head = &request.head;
     let (found, account) = snapshot.find(head.host(), head.path(), head.method, &head.fields);
@@ -459,7 +515,7 @@ fn find<'a>(snapshot: &'a Held, request: &mut Request) -> Result<&'a Route, Box<
     found.map(|route| &**route).map_err(Box::new)
 }
 
-/// Station 6: in through the chain, until one of it answers; tells how much of it was walked.
+/// Station 7: in through the chain, until one of it answers; tells how much of it was walked.
 fn walk_in<'a>(
     chain: &'a [Middleware],
     request: &mut Request,
@@ -479,7 +535,7 @@ fn walk_out(walked: &[Middleware], request: &Request, response: &mut Response) {
     }
 }
 
-/// Station 7: the request's name on every response, ours on those that are ours.
+/// Station 8: the request's name on every response, ours on those that are ours.
 fn sign(request: &Request, response: &mut Response) {
     let fields = &mut response.head.fields;
     fields.remove(Name::XRequestId);

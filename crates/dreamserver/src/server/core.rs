@@ -7,7 +7,7 @@ use crate::listener::{self, Accepted, Bound, Dealer, Gate, Place, Sharing};
 use crate::log;
 use crate::serve::{Cause, Core, Snapshot};
 use crate::time::{Clock, TICK};
-use crate::tls::Terms;
+use crate::tls::{self, Terms};
 use crate::upstream::Pools;
 use std::cell::RefCell;
 use std::io;
@@ -201,15 +201,21 @@ impl Seat {
             pools: Pools::new(clock.clone(), limits, &self.snapshot.timeouts),
         };
         let Subscription { news, meter } = self.announced;
+        let challenges = self.terms.challenges().clone();
+        let terms = Rc::new(RefCell::new(self.terms));
+        let secure_side: tls::Current = terms.clone();
         let core = Core::new(clock, state, self.log, self.snapshot)
             .with_meter(meter)
-            .with_challenges(self.terms.challenges().clone());
+            .with_challenges(challenges)
+            .with_secure_side(Rc::new(move |core, host| {
+                secure_side.borrow().secure_port(core, host)
+            }));
         let core = Rc::new(core);
         let following = tokio::task::spawn_local(publisher::follow(core.clone(), news));
         let ticking = tokio::task::spawn_local(tick(core.clone()));
         let place = Place {
             core: core.clone(),
-            terms: Rc::new(RefCell::new(self.terms)),
+            terms,
             gate: self.gate,
         };
         let mut listeners = Listeners {

@@ -1,5 +1,6 @@
 //! What the main thread keeps of TLS: where certificates come from, and what handshakes go by.
 
+use super::open;
 use super::permit::{Permit, exact_names};
 use crate::acme::Office;
 use crate::authority::{CurrentCa, Places};
@@ -82,6 +83,9 @@ impl Secure {
         Ok(built.map(|mut terms| {
             if let Maker::Public(public) = &self.maker {
                 terms.set_challenges(public.challenges.clone());
+                if let Some(port) = redirect_port(config) {
+                    terms.set_redirect(port);
+                }
             }
             Arc::new(terms)
         }))
@@ -153,6 +157,14 @@ impl Secure {
         *store = Some(local::start(ca.clone())?);
         Ok(true)
     }
+}
+
+/// Where clients are sent to HTTPS: to the first listener for that.
+fn redirect_port(config: &Config) -> Option<u16> {
+    let entries = open::tls_entries(config, true);
+    let port = entries.first()?.address.port();
+    // The system's choice is not known yet.
+    (port != 0).then_some(port)
 }
 
 impl Public {

@@ -6,6 +6,7 @@ use quick_cache::sync::Cache;
 use rustls::sign::CertifiedKey;
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 /// So many certificates are held in memory, each of some 5 KiB; the others are on the disk, or can be made again.
@@ -14,9 +15,14 @@ const HELD: usize = 10_000;
 /// So many handshakes may wait for a certificate. Whoever comes then is turned away at once.
 const WAITING: usize = 1024;
 
+/// How long nobody asks again for what was asked for without waiting.
+const AGAIN: Duration = Duration::from_secs(60);
+
 /// The certificates at hand.
 pub struct Store {
     held: Cache<Box<str>, Arc<CertifiedKey>>,
+    /// When somebody last asked without waiting.
+    asked: Cache<Box<str>, Instant>,
     wanted: mpsc::Sender<Wanted>,
 }
 
@@ -32,8 +38,12 @@ impl Store {
     /// An empty store, and what is asked of it.
     pub fn new() -> (Arc<Store>, mpsc::Receiver<Wanted>) {
         let (wanted, asked) = mpsc::channel(WAITING);
-        let held = Cache::new(HELD);
-        (Arc::new(Store { held, wanted }), asked)
+        let store = Store {
+            held: Cache::new(HELD),
+            asked: Cache::new(HELD),
+            wanted,
+        };
+        (Arc::new(store), asked)
     }
 
     /// The certificate for `name`, if it is at hand.
@@ -48,6 +58,19 @@ impl Store {
         match self.wanted.try_send(Wanted { name, done }) {
             Ok(()) => made.await.is_ok(),
             Err(_) => false,
+        }
+    }
+
+    /// Asks for a certificate for `name` without waiting for it; again only after a while, however many ask.
+    pub fn ask(&self, name: &str) {
+        let now = Instant::now();
+        let recently = |asked: &Instant| now.duration_since(*asked) < AGAIN;
+        if !self.asked.get(name).as_ref().is_some_and(recently) {
+            self.asked.insert(name.into(), now);
+            let (done, _) = oneshot::channel();
+            let name = name.to_owned();
+            // If too many wait already, somebody asks again.
+            let _ = self.wanted.try_send(Wanted { name, done });
         }
     }
 

@@ -21,6 +21,8 @@ pub struct Terms {
     nameless: Option<Arc<Site>>,
     /// What an authority may come to look at.
     challenges: Challenges,
+    /// The port to which clients are sent that ask in the clear; nothing where they are not.
+    redirect: Option<u16>,
 }
 
 impl Terms {
@@ -55,6 +57,27 @@ impl Terms {
     /// Shows authorities what is held there.
     pub fn set_challenges(&mut self, challenges: Challenges) {
         self.challenges = challenges;
+    }
+
+    /// Sends clients that ask in the clear to this port.
+    pub fn set_redirect(&mut self, port: u16) {
+        self.redirect = Some(port);
+    }
+
+    /// The port at which a client that asks in the clear for this host is to ask instead: where there is a certificate for it. One
+    /// that is not at hand is asked for, so that later clients go there.
+    pub fn secure_port(&self, core: &Core, host: &[u8]) -> Option<u16> {
+        let port = self.redirect?;
+        let mut buffer = [0; _];
+        let host = str::from_utf8(Host::new(host, &mut buffer).name()).ok()?;
+        match self.find_named(core, host)?.store() {
+            None => Some(port),
+            Some(store) if store.find(host).is_some() => Some(port),
+            Some(store) => {
+                store.ask(host);
+                None
+            }
+        }
     }
 
     /// What authorities are shown.

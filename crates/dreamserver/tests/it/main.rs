@@ -19,6 +19,7 @@ mod modes;
 mod owners;
 mod peers;
 mod proxy;
+mod public;
 mod smuggling;
 mod start;
 mod systemd;
