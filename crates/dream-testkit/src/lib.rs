@@ -6,6 +6,7 @@
 
 mod bytes;
 mod client;
+mod directory;
 mod folder;
 mod message;
 mod origin;
@@ -15,6 +16,7 @@ mod wait;
 
 pub use bytes::{Checksum, Random, pattern};
 pub use client::{Client, ReadError};
+pub use directory::Directory;
 pub use folder::Folder;
 pub use message::{Body, Head, Response, latin1, latin1_bytes};
 pub use origin::{Connection, Origin, Request, respond};

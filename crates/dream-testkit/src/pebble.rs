@@ -210,7 +210,7 @@ fn until_open(port: u16) {
 }
 
 /// A certificate for 127.0.0.1 and what it is to be trusted by.
-fn write_credential(folder: &Folder) {
+pub(crate) fn write_credential(folder: &Folder) {
     let root_key = KeyPair::generate().expect("a key can be made");
     let mut root = CertificateParams::default();
     // Issuer and leaf must not have one name.

@@ -421,8 +421,8 @@ impl Desk {
             way,
         };
         let mut known = Known::of(&stored, now);
-        // Whatever it says of itself, it is not renewed at once and forever.
-        known.renewal = known.renewal.max(now + BREATH);
+        known.not_before = now + BREATH;
+        known.renew_at(known.renewal);
         let entry = self.entry(name);
         entry.certificate = Certificate::Known(known);
         if entry.trouble.take().is_some() {
@@ -493,7 +493,7 @@ impl Desk {
             known.ask = now + advice.as_ref().map_or(renewal::ASK, |advice| advice.again);
             let span = advice.and_then(|advice| advice.span);
             if let (Some(span), Some(credential)) = (span, credential) {
-                known.renewal = renewal::moment(span, chance(&credential));
+                known.renew_at(renewal::moment(span, chance(&credential)));
             }
         }
         self.schedule(name);

@@ -37,6 +37,9 @@ pub(super) struct Known {
     pub(super) not_after: SystemTime,
     /// When it is to be renewed.
     pub(super) renewal: SystemTime,
+    /// It is not renewed before, whatever anybody says: an authority whose advice is always in the past would be asked for
+    /// certificates without end.
+    pub(super) not_before: SystemTime,
     /// When its authority is asked whether that has changed.
     pub(super) ask: SystemTime,
 }
@@ -69,8 +72,14 @@ impl Known {
             issuer: credential.issuer().into(),
             not_after: credential.not_after(),
             renewal: renewal::moment(span, chance(credential)),
+            not_before: SystemTime::UNIX_EPOCH,
             ask,
         }
+    }
+
+    /// It is to be renewed at that time.
+    pub(super) fn renew_at(&mut self, time: SystemTime) {
+        self.renewal = time.max(self.not_before);
     }
 }
 

@@ -69,6 +69,8 @@ impl Session {
         let looked = self.look_for_account(folder, options).await;
         *found = match &looked {
             Ok(account) => Found::Account(account.clone()),
+            // The next try may go well at once.
+            Err(failure) if failure.cause == Cause::Nonce => Found::NotYet,
             Err(failure) => Found::Failed(Instant::now(), failure.clone()),
         };
         looked

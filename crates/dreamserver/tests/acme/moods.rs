@@ -1,7 +1,7 @@
 //! Authorities that do not answer, and folders with much in them: what needs no authority of a package.
 
 use crate::house::{House, Plan, failed, wait};
-use dream_testkit::Folder;
+use dream_testkit::{Directory, Folder, eventually};
 use dreamserver::acme::{Clock, Refusal};
 use std::fs;
 use std::net::TcpListener;
@@ -40,7 +40,7 @@ fn an_authority_that_is_down_is_left_alone_for_longer_and_longer() {
         pauses.push(trouble.next.duration_since(now).unwrap().as_secs());
         now = trouble.next;
         hand.send(now).unwrap();
-        dream_testkit::eventually("it is tried again", || {
+        eventually("it is tried again", || {
             let trouble = wait(office.list()).remove(0).trouble.unwrap();
             trouble.failures == failures + 1
         });
@@ -70,7 +70,7 @@ fn an_authority_that_is_slow_holds_up_no_handshake() {
         Refusal::Slow
     );
     assert!(wait(office.list())[0].is_ordered);
-    dream_testkit::eventually("the order is given up", || {
+    eventually("the order is given up", || {
         !wait(office.list())[0].is_ordered
     });
     let (error, _) = failed(wait(office.want("a.example.com")));
@@ -118,4 +118,85 @@ fn a_hundred_thousand_certificates_are_no_wait() {
     assert!(took < Duration::from_secs(2), "{took:?}");
     println!("100,000 certificates: {took:?} to the first");
     assert_eq!(credential.names(), ["a.example.com"]);
+}
+
+/// The first of January 2033, when the certificates of [`Directory`] begin, and `days` later.
+fn day(days: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_988_150_400 + days * 86_400)
+}
+
+#[test]
+fn a_certificate_is_renewed_when_its_authority_wants_that() {
+    let (house, folder, directory) = (House::new(), Folder::new("acme"), Directory::start());
+    directory.suggest("2033-01-10T00:00:00Z", "2033-01-12T00:00:00Z");
+    let (hand, clock) = Clock::by_hand(day(1));
+    let mut plan = plan(&house, &folder, &directory.url());
+    plan.options.authority.root = Some(directory.root());
+    plan.options.authority.profile = Some("short".into());
+    plan.clock = clock;
+    let office = plan.open();
+    let first = wait(office.want("a.example.com")).unwrap();
+    let renewal = || wait(office.list())[0].renewal.unwrap();
+    eventually("the authority was asked", || renewal() < day(12));
+    assert!(renewal() >= day(9) && renewal() <= day(11));
+    hand.send(day(12)).unwrap();
+    eventually("it is renewed", || plan.came.lock().unwrap().len() == 2);
+    // The authority goes on to suggest what is in the past: nothing is ordered again and again.
+    eventually("the authority was asked", || renewal() < day(13));
+    assert!(renewal() > day(12));
+    assert_ne!(
+        wait(office.want("a.example.com")).unwrap().certified().cert,
+        first.certified().cert
+    );
+    let orders = directory.orders();
+    assert_eq!(orders.len(), 2);
+    assert!(orders.iter().all(|order| order["profile"] == "short"));
+    assert!(orders[0].get("replaces").is_none());
+    assert!(
+        orders[1]["replaces"].as_str().unwrap().contains('.'),
+        "{orders:?}"
+    );
+}
+
+#[test]
+fn a_profile_that_the_authority_does_not_have_is_named() {
+    let (house, folder, directory) = (House::new(), Folder::new("acme"), Directory::start());
+    let mut plan = plan(&house, &folder, &directory.url());
+    plan.options.authority.root = Some(directory.root());
+    plan.options.authority.profile = Some("long".into());
+    let (error, advice) = failed(wait(plan.open().want("a.example.com")));
+    assert!(error.contains("no profile `long`"), "{error}");
+    assert!(
+        advice.contains("usual") && advice.contains("short"),
+        "{advice}"
+    );
+    assert!(directory.orders().is_empty());
+}
+
+#[test]
+fn an_authority_that_is_asked_too_often_is_left_alone_for_as_long_as_it_says() {
+    let (house, folder, directory) = (House::new(), Folder::new("acme"), Directory::start());
+    directory.refuse(Some(7200));
+    let mut plan = plan(&house, &folder, &directory.url());
+    plan.options.authority.root = Some(directory.root());
+    let office = plan.open();
+    let (error, _) = failed(wait(office.want("a.example.com")));
+    assert!(error.contains("too many orders (rateLimited)"), "{error}");
+    let trouble = wait(office.list()).remove(0).trouble.unwrap();
+    let left = trouble.next.duration_since(SystemTime::now()).unwrap();
+    assert!(left > Duration::from_secs(7000), "{left:?}");
+}
+
+#[test]
+fn a_name_that_leads_elsewhere_is_never_ordered() {
+    let (house, folder, directory) = (House::new(), Folder::new("acme"), Directory::start());
+    let mut plan = plan(&house, &folder, &directory.url());
+    plan.options.authority.root = Some(directory.root());
+    plan.options.preflight = true;
+    // Nobody answers for names there.
+    plan.options.resolver = Some("127.0.0.1:1".parse().unwrap());
+    let (error, advice) = failed(wait(plan.open().want("a.example.com")));
+    assert!(error.contains("the DNS does not answer"), "{error}");
+    assert!(advice.contains("acme.resolver"), "{advice}");
+    assert!(directory.orders().is_empty());
 }
