@@ -115,7 +115,7 @@ pub struct ClientCertificate {
     pub subject: Box<str>,
 }
 
-/// Tells policies apart by which clients are asked for certificates: a digest of what the policy says.
+/// Names a policy by which clients are asked for certificates: a digest of where the configuration says that it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PolicyId(pub [u8; 32]);
 

@@ -1,10 +1,13 @@
 //! Certificates in files that the configuration names. They are read again when they change, and only a pair that fits is taken.
 
+use super::policy::{PolicyError, load_policy};
 use crate::config::{ClientsConfig, Pair};
 use crate::credential::{Credential, CredentialError};
+use crate::tls::ClientPolicy;
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::{self, Metadata};
+use std::hash::Hash;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -12,8 +15,14 @@ use std::path::{Path, PathBuf};
 /// What was read, and how the files were then.
 #[derive(Default)]
 pub struct Files {
-    pairs: HashMap<Pair, Credential>,
-    seen: HashMap<PathBuf, Stamp>,
+    pairs: HashMap<Pair, Kept<Credential>>,
+    policies: HashMap<ClientsConfig, Kept<ClientPolicy>>,
+}
+
+/// What is in use of some files.
+struct Kept<T> {
+    value: T,
+    seen: Vec<(PathBuf, Stamp)>,
 }
 
 /// Two looks at a file that give the same found the same.
@@ -28,52 +37,73 @@ enum Stamp {
 }
 
 impl Files {
-    /// Reads a pair. If what is there now does not do, the one that was read before stays in use, and that is reported.
+    /// Reads a pair, if it has changed. If what is there now does not do, the one that was read before stays in use, and that is
+    /// reported, once.
     ///
     /// # Errors
     /// [`PairError`] if there never was one that did.
     pub fn pair(&mut self, pair: &Pair) -> Result<Credential, PairError> {
-        self.note(&pair.cert);
-        self.note(&pair.key);
-        match (load_pair(pair), self.pairs.get(pair)) {
-            (Ok(credential), _) => {
-                self.pairs.insert(pair.clone(), credential.clone());
-                Ok(credential)
-            }
-            (Err(error), Some(before)) => {
-                tracing::error!("the certificate that was in use stays: {error}");
-                Ok(before.clone())
-            }
-            (Err(error), None) => Err(error),
-        }
+        let files = [&pair.cert, &pair.key];
+        keep(&mut self.pairs, pair, &files, || load_pair(pair))
     }
 
-    /// Remembers the file of a policy, to see when it changes.
-    pub fn watch(&mut self, clients: &ClientsConfig) {
-        self.note(&clients.ca);
+    /// The same with the file of a policy.
+    ///
+    /// # Errors
+    /// [`PolicyError`] if there never was one that did.
+    pub fn policy(&mut self, clients: &ClientsConfig) -> Result<ClientPolicy, PolicyError> {
+        let load = || load_policy(clients);
+        keep(&mut self.policies, clients, &[&clients.ca], load)
     }
 
     /// Has any of the files changed since it was read?
     pub fn have_changed(&self) -> bool {
-        let mut seen = self.seen.iter();
+        let pairs = self.pairs.values().flat_map(|kept| &kept.seen);
+        let policies = self.policies.values().flat_map(|kept| &kept.seen);
+        let mut seen = pairs.chain(policies);
         seen.any(|(path, stamp)| Stamp::of(path) != *stamp)
     }
 
     /// Forgets what the configuration no longer names.
     pub fn forget_others(&mut self, pairs: &[&Pair], clients: &[&ClientsConfig]) {
         self.pairs.retain(|pair, _| pairs.contains(&pair));
-        self.seen.retain(|path, _| {
-            let of_pair = pairs
-                .iter()
-                .any(|pair| pair.cert == *path || pair.key == *path);
-            of_pair || clients.iter().any(|clients| clients.ca == *path)
-        });
+        self.policies.retain(|policy, _| clients.contains(&policy));
     }
+}
 
-    /// Before it is read: a change between the two looks is seen later.
-    fn note(&mut self, path: &Path) {
-        self.seen.insert(path.to_owned(), Stamp::of(path));
+/// What `files` hold, as `load` reads it.
+fn keep<K, V, E>(
+    kept: &mut HashMap<K, Kept<V>>,
+    key: &K,
+    files: &[&PathBuf],
+    load: impl FnOnce() -> Result<V, E>,
+) -> Result<V, E>
+where
+    K: Clone + Eq + Hash,
+    V: Clone,
+    E: fmt::Display,
+{
+    // Before they are read: a change between the two looks is seen later.
+    let look = |path: &&PathBuf| ((*path).clone(), Stamp::of(path));
+    let seen: Vec<_> = files.iter().map(look).collect();
+    let before = kept.get(key);
+    if let Some(before) = before.filter(|before| before.seen == seen) {
+        return Ok(before.value.clone());
     }
+    let value = match (load(), before) {
+        (Ok(value), _) => value,
+        (Err(error), Some(before)) => {
+            tracing::error!("what was in use stays: {error}");
+            before.value.clone()
+        }
+        (Err(error), None) => return Err(error),
+    };
+    let fresh = Kept {
+        value: value.clone(),
+        seen,
+    };
+    kept.insert(key.clone(), fresh);
+    Ok(value)
 }
 
 impl Stamp {

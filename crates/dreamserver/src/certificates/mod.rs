@@ -8,6 +8,6 @@ mod terms;
 mod tickets;
 
 pub use files::{Files, PairError, load_pair};
-pub use policy::{PolicyError, load_policy};
+pub use policy::{PolicyError, load_policy, policy_id};
 pub use terms::{TermsError, build};
 pub use tickets::KeptKeys;

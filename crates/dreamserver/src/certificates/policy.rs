@@ -33,18 +33,24 @@ pub fn load_policy(clients: &ClientsConfig) -> Result<ClientPolicy, PolicyError>
         false => Ok(ClientPolicy {
             roots: Arc::new(roots),
             optional: clients.optional,
-            id: id(clients.optional, &bytes),
+            id: policy_id(clients),
+            digest: digest(&[&[u8::from(clients.optional)], &bytes]),
         }),
     }
 }
 
-fn id(optional: bool, bytes: &[u8]) -> PolicyId {
-    let mut digest = digest::Context::new(&digest::SHA256);
-    digest.update(&[u8::from(optional)]);
-    digest.update(bytes);
-    let mut id = [0; digest::SHA256_OUTPUT_LEN];
-    id.copy_from_slice(digest.finish().as_ref());
-    PolicyId(id)
+/// Names a policy, whatever its file says by now.
+pub fn policy_id(clients: &ClientsConfig) -> PolicyId {
+    let path = clients.ca.as_os_str().as_encoded_bytes();
+    PolicyId(digest(&[&[u8::from(clients.optional)], path]))
+}
+
+fn digest(parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    parts.iter().for_each(|part| context.update(part));
+    let mut digest = [0; digest::SHA256_OUTPUT_LEN];
+    digest.copy_from_slice(context.finish().as_ref());
+    digest
 }
 
 /// A file that says nothing of clients.

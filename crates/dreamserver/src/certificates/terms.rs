@@ -1,6 +1,6 @@
 //! From the configuration to what secure listeners go by.
 
-use super::{Files, PairError, PolicyError, load_policy};
+use super::{Files, PairError, PolicyError};
 use crate::config::{Config, TlsConfig};
 use crate::tls::{Certificates, Site, SiteOptions, Store, Terms, TicketKeys};
 use rustls::server::VerifierBuilderError;
@@ -64,11 +64,9 @@ impl<'a> Builder<'a> {
         };
         let clients = options.clients.as_ref();
         let clients = clients
-            .map(|clients| {
-                self.files.watch(clients);
-                load_policy(clients).map_err(TermsError::Policy)
-            })
-            .transpose()?;
+            .map(|clients| self.files.policy(clients))
+            .transpose()
+            .map_err(TermsError::Policy)?;
         let site = Site::new(SiteOptions {
             certificates,
             clients: clients.as_ref(),

@@ -438,6 +438,10 @@ impl Meaning<'_> {
             }
             pairs.push(pair);
         }
+        if *client_optional && client_ca.is_none() {
+            let message = "`client_optional` without `client_ca`: no client is asked for anything";
+            self.problem(&table.span, message.to_owned());
+        }
         let clients = client_ca.as_ref().map(|ca| {
             let clients = ClientsConfig {
                 ca: self.folder.join(&ca.value),

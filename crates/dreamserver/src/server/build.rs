@@ -1,7 +1,7 @@
 //! From the configuration to what the cores serve by.
 
 use crate::address::EndpointAddress;
-use crate::certificates::{PolicyError, load_policy};
+use crate::certificates::policy_id;
 use crate::config::{
     AccessLog, Config, FieldEdits, HandlerConfig, LogFormat, LogLevel, MiddlewareConfig,
     ProxyConfig, RouteConfig, Site, Strip,
@@ -25,8 +25,6 @@ pub(super) enum BuildError {
     Conflicts(Vec<Conflict>),
     /// A field that may not be changed.
     Edit(InvalidEdit),
-    /// The certificates of clients cannot be judged.
-    Policy(PolicyError),
 }
 
 impl fmt::Display for BuildError {
@@ -39,7 +37,6 @@ impl fmt::Display for BuildError {
                 )
             }
             BuildError::Edit(error) => error.fmt(f),
-            BuildError::Policy(error) => error.fmt(f),
         }
     }
 }
@@ -160,9 +157,9 @@ fn middleware(config: &MiddlewareConfig) -> Result<Middleware, BuildError> {
         })
         .map(Middleware::Headers)
         .map_err(BuildError::Edit),
-        MiddlewareConfig::Clients(clients) => load_policy(clients)
-            .map(|policy| Middleware::Clients(Clients::new(policy.id)))
-            .map_err(BuildError::Policy),
+        MiddlewareConfig::Clients(clients) => {
+            Ok(Middleware::Clients(Clients::new(policy_id(clients))))
+        }
     }
 }
 

@@ -55,8 +55,10 @@ pub struct ClientPolicy {
     pub roots: Arc<RootCertStore>,
     /// Whether a client may come without a certificate.
     pub optional: bool,
-    /// Two policies with one number are the same.
+    /// Its name: whoever was let in by it may use what it guards.
     pub id: PolicyId,
+    /// Tells apart what it says now and what it said before: tickets are bound to that.
+    pub digest: [u8; 32],
 }
 
 impl Site {
@@ -67,12 +69,13 @@ impl Site {
     pub fn new(options: SiteOptions<'_>) -> Result<Site, rustls::server::VerifierBuilderError> {
         let provider = Arc::new(default_provider());
         let policy = options.clients.map(|clients| clients.id);
+        let digest = options.clients.map(|clients| clients.digest);
         let store = match &options.certificates {
             Certificates::Store(store) => Some(store.clone()),
             Certificates::Given(_) => None,
         };
         let mut config = server_config(&provider, options.certificates, options.clients)?;
-        config.ticketer = Arc::new(Ticketer::new(options.keys.clone(), policy));
+        config.ticketer = Arc::new(Ticketer::new(options.keys.clone(), digest));
         Ok(Site {
             config: Arc::new(config),
             store,

@@ -3,7 +3,6 @@
 //! All cores seal with the same keys, which change often, and which outlive a restart; those before the newest still open what they
 //! have sealed. A ticket is bound to the client policy that it was made under: a changed policy voids it.
 
-use crate::exchange::PolicyId;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::rand;
 use rustls::server::ProducesTickets;
@@ -158,16 +157,17 @@ impl Key {
 #[derive(Debug)]
 pub(super) struct Ticketer {
     keys: Arc<TicketKeys>,
-    policy: Option<PolicyId>,
+    /// The digest of what the policy says.
+    policy: Option<[u8; 32]>,
 }
 
 impl Ticketer {
-    pub(super) fn new(keys: Arc<TicketKeys>, policy: Option<PolicyId>) -> Ticketer {
+    pub(super) fn new(keys: Arc<TicketKeys>, policy: Option<[u8; 32]>) -> Ticketer {
         Ticketer { keys, policy }
     }
 
     fn bound(&self) -> Aad<[u8; 32]> {
-        Aad::from(self.policy.map_or([0; 32], |policy| policy.0))
+        Aad::from(self.policy.unwrap_or_default())
     }
 }
 
@@ -217,7 +217,7 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     fn ticketer(keys: &Arc<TicketKeys>, policy: Option<u8>) -> Ticketer {
-        Ticketer::new(keys.clone(), policy.map(|byte| PolicyId([byte; 32])))
+        Ticketer::new(keys.clone(), policy.map(|byte| [byte; 32]))
     }
 
     #[test]
