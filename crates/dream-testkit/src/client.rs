@@ -5,15 +5,19 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
+use rustls::ClientConnection;
 use socket2::SockRef;
 
 use crate::message::{Body, Head, Response, head_end};
+use crate::tls::{self, Security};
 use crate::wait::{DEADLINE, poll_until};
 
 /// A connection to a server, and what was received on it but not yet asked for.
 #[derive(Debug)]
 pub struct Client {
     stream: TcpStream,
+    /// Nothing where the bytes go as they are.
+    tls: Option<Box<ClientConnection>>,
     unread: Vec<u8>,
 }
 
@@ -22,6 +26,8 @@ pub struct Client {
 pub enum ReadError {
     /// The connection ended; these bytes came before.
     Closed(Vec<u8>),
+    /// A TLS connection ended, and the peer did not say so; these bytes came before.
+    Cut(Vec<u8>),
     /// Nothing more came in time; these bytes came before.
     TimedOut(Vec<u8>),
     /// The peer cut the connection hard.
@@ -43,10 +49,55 @@ impl Client {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(DEADLINE))?;
         stream.set_write_timeout(Some(DEADLINE))?;
-        Ok(Client {
+        Ok(Client::new(stream))
+    }
+
+    fn new(stream: TcpStream) -> Client {
+        Client {
             stream,
+            tls: None,
             unread: Vec::new(),
-        })
+        }
+    }
+
+    /// Connects and shakes hands.
+    #[track_caller]
+    pub fn secure(address: impl ToSocketAddrs, security: &Security) -> Client {
+        Client::connect(address).secured(security)
+    }
+
+    /// Shakes hands.
+    #[track_caller]
+    pub fn secured(self, security: &Security) -> Client {
+        self.try_secured(security)
+            .expect("the handshake comes to its end")
+    }
+
+    /// Shakes hands, if the server agrees; [`crate::alert`] reads the error.
+    pub fn try_secured(mut self, security: &Security) -> io::Result<Client> {
+        let mut connection = security.begin();
+        while connection.is_handshaking() {
+            connection.complete_io(&mut self.stream)?;
+        }
+        self.tls = Some(Box::new(connection));
+        Ok(self)
+    }
+
+    /// What the handshake came to.
+    #[track_caller]
+    pub fn agreed(&mut self) -> &mut ClientConnection {
+        self.tls.as_mut().expect("a secure connection")
+    }
+
+    /// Says that nothing more will be sent, as TLS does; the socket stays open.
+    #[track_caller]
+    pub fn close_notify(&mut self) {
+        let Client { stream, tls, .. } = self;
+        let tls = tls.as_mut().expect("a secure connection");
+        tls.send_close_notify();
+        while tls.wants_write() {
+            tls.write_tls(stream).expect("the server takes it");
+        }
     }
 
     /// Connects with small socket buffers, so that little is in flight when this side does not read or write.
@@ -63,10 +114,7 @@ impl Client {
         stream
             .set_write_timeout(Some(DEADLINE))
             .expect("a time-out");
-        Client {
-            stream,
-            unread: Vec::new(),
-        }
+        Client::new(stream)
     }
 
     /// How long each read waits from now on.
@@ -84,7 +132,11 @@ impl Client {
 
     /// Sends all of `bytes`, unless the peer does not want them.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-        self.stream.write_all(bytes.as_ref())
+        let Client { stream, tls, .. } = self;
+        match tls {
+            Some(tls) => tls::write_all(tls, stream, bytes.as_ref()),
+            None => stream.write_all(bytes.as_ref()),
+        }
     }
 
     /// Sends and gives the answer to a request by `GET` or whatever `bytes` start with.
@@ -227,14 +279,25 @@ impl Client {
 
     fn fill(&mut self) -> Result<(), ReadError> {
         let mut block = [0; 65536];
-        match self.stream.read(&mut block) {
+        let Client { stream, tls, .. } = self;
+        let read = match tls {
+            Some(tls) => rustls::Stream::new(tls.as_mut(), stream).read(&mut block),
+            None => stream.read(&mut block),
+        };
+        match read {
             Ok(0) => Err(ReadError::Closed(std::mem::take(&mut self.unread))),
             Ok(count) => {
                 self.unread.extend_from_slice(&block[..count]);
                 Ok(())
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                Err(ReadError::Cut(std::mem::take(&mut self.unread)))
+            }
             Err(error) if is_timeout(&error) => Err(ReadError::TimedOut(self.unread.clone())),
+            Err(error) if error.kind() == ErrorKind::InvalidData => {
+                Err(ReadError::Malformed(error.to_string()))
+            }
             Err(_) => Err(ReadError::Reset),
         }
     }
@@ -319,6 +382,7 @@ impl fmt::Display for ReadError {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match self {
             ReadError::Closed(bytes) => write!(f, "closed after {:?}", text(bytes)),
+            ReadError::Cut(bytes) => write!(f, "cut after {:?}", text(bytes)),
             ReadError::TimedOut(bytes) => write!(f, "nothing more after {:?}", text(bytes)),
             ReadError::Reset => f.write_str("reset"),
             ReadError::Malformed(what) => f.write_str(what),

@@ -4,6 +4,7 @@
 //! `dream-http`. Everything blocks, on threads, with a deadline on every wait; a test that waits for something
 //! asks for it by condition ([`eventually`]) and never sleeps for a guessed time. Every socket is on port zero.
 
+mod authority;
 mod bytes;
 mod client;
 mod directory;
@@ -12,8 +13,10 @@ mod message;
 mod origin;
 mod pebble;
 mod server;
+mod tls;
 mod wait;
 
+pub use authority::{Authority, Issued, KeyKind};
 pub use bytes::{Checksum, Random, pattern};
 pub use client::{Client, ReadError};
 pub use directory::Directory;
@@ -23,4 +26,5 @@ pub use origin::{Connection, Origin, Request, respond};
 pub use pebble::{Dns, Pebble};
 pub use rustix::process::Signal;
 pub use server::{Exit, Server, free_port, raise_descriptor_limit};
+pub use tls::{Security, alert};
 pub use wait::{DEADLINE, eventually, poll_until};

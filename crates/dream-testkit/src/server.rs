@@ -114,6 +114,14 @@ impl Server {
         self.port
     }
 
+    /// Where it speaks TLS; panics if it does not say so.
+    #[track_caller]
+    pub fn secure_address(&self) -> SocketAddr {
+        let line = self.message(|line| port_behind("https://", line).is_some());
+        let port = port_behind("https://", &line).expect("just seen");
+        SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+    }
+
     /// A new connection to it.
     #[track_caller]
     pub fn client(&self) -> Client {
@@ -204,7 +212,7 @@ impl Server {
     #[track_caller]
     fn announced_port(&self) -> u16 {
         let port = self.stderr.wait(DEADLINE, |lines| {
-            lines.iter().find_map(|line| port_in(line))
+            lines.iter().find_map(|line| port_behind("http://", line))
         });
         port.unwrap_or_else(|| panic!("it does not say where it listens:\n{}", self.stderr.text()))
     }
@@ -252,9 +260,9 @@ pub fn raise_descriptor_limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// The port of the first `http://HOST:PORT/` in `line`.
-fn port_in(line: &str) -> Option<u16> {
-    let (_, rest) = line.split_once("http://")?;
+/// The port of the first `SCHEME://HOST:PORT/` in `line`.
+fn port_behind(scheme: &str, line: &str) -> Option<u16> {
+    let (_, rest) = line.split_once(scheme)?;
     let (authority, _) = rest.split_once('/')?;
     let (_, port) = authority.rsplit_once(':')?;
     port.parse().ok()
@@ -339,11 +347,11 @@ mod tests {
     #[test]
     fn finds_the_port_in_an_announcement() {
         assert_eq!(
-            port_in("  Open  http://localhost:8080/  in a browser"),
+            port_behind("http://", "  Open  http://localhost:8080/  in a browser"),
             Some(8080)
         );
-        assert_eq!(port_in("http://[::1]:81/"), Some(81));
-        assert_eq!(port_in("http://localhost/"), None);
+        assert_eq!(port_behind("http://", "http://[::1]:81/"), Some(81));
+        assert_eq!(port_behind("http://", "http://localhost/"), None);
     }
 
     #[test]

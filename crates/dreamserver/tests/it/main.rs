@@ -24,6 +24,7 @@ mod smuggling;
 mod start;
 mod systemd;
 mod takeover;
+mod tls;
 mod trust;
 mod tunnel;
 mod view;
