@@ -56,7 +56,9 @@ impl Secure {
     /// # Errors
     /// The system gives no thread, or a folder cannot be used.
     pub(super) fn new(plan: &Plan, folder: Option<&Path>, permit: Permit) -> io::Result<Secure> {
-        let maker = match plan.orders_certificates() {
+        // Where nobody listens for TLS, nobody would see them.
+        let listens = !open::tls_entries(&plan.config, true).is_empty();
+        let maker = match listens && plan.orders_certificates() {
             true => Maker::Public(Public::new(plan, folder, permit)?),
             false => {
                 let places = Places::of_environment(plan.overrides.authority.as_deref());
