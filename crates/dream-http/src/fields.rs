@@ -144,6 +144,12 @@ impl Fields {
         Some(self.value(line))
     }
 
+    /// Is the first line named `name` still there, as the sender wrote it?
+    pub(crate) fn has_first(&self, name: Name) -> bool {
+        let line = self.lines_of(name).iter().find(|line| line.name == name);
+        line.is_some_and(|line| !line.removed)
+    }
+
     /// The lines among which those named `name` are; none if there is none.
     fn lines_of(&self, name: Name) -> &[Line] {
         match self.names.may_have(name) {

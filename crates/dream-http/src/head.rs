@@ -114,6 +114,11 @@ impl RequestHead {
         }
     }
 
+    /// Does the head still have the Host field that it came with, and not one that somebody here chose?
+    pub fn has_original_host(&self) -> bool {
+        self.fields.has_first(Name::Host)
+    }
+
     /// Makes the target origin-form with this path and query. The caller vouches that both hold
     /// no byte outside the visible ASCII ones.
     pub fn set_path(&mut self, path: &[u8], query: Option<&[u8]>) {

@@ -5,7 +5,9 @@
     reason = "tests: tables are long, and a failed unwrap is a failed test"
 )]
 
-use dream_http::h1::{Framing, Persistence, encode_interim, encode_request, encode_response};
+use dream_http::h1::{
+    Framing, Persistence, encode_interim, encode_request, encode_request_to, encode_response,
+};
 use dream_http::{Name, RequestHead, ResponseHead};
 
 fn response(head: &ResponseHead, framing: Framing, persistence: Persistence) -> String {
@@ -60,6 +62,24 @@ fn a_request() {
             format!("PUT /a?b=c HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n{end}\r\n")
         );
     }
+}
+
+#[test]
+fn a_server_with_a_name_of_its_own_gets_that_as_host() {
+    let mut head = RequestHead::new();
+    head.set_method(b"GET");
+    head.fields.append(Name::Accept, b"*/*").unwrap();
+    head.fields.append(Name::Host, b"public.example").unwrap();
+    assert!(head.has_original_host());
+    let mut out = Vec::new();
+    let host = b"inner.example:8443";
+    encode_request_to(host, &head, Framing::None, Persistence::Implied, &mut out);
+    assert_eq!(
+        String::from_utf8(out).unwrap(),
+        "GET / HTTP/1.1\r\nHost: inner.example:8443\r\nAccept: */*\r\n\r\n"
+    );
+    head.fields.set(Name::Host, b"public.example").unwrap();
+    assert!(!head.has_original_host());
 }
 
 #[test]

@@ -48,12 +48,37 @@ pub fn encode_request(
     persistence: Persistence,
     out: &mut Vec<u8>,
 ) {
+    write_request_line(head, out);
+    write_fields(&head.fields, out);
+    write_request_end(framing, persistence, out);
+}
+
+/// The same for a server that is known by another name: `host` takes the place of the head's Host field. It holds no byte that a
+/// field's value may not have.
+pub fn encode_request_to(
+    host: &[u8],
+    head: &RequestHead,
+    framing: Framing,
+    persistence: Persistence,
+    out: &mut Vec<u8>,
+) {
+    write_request_line(head, out);
+    out.extend_from_slice(b"Host: ");
+    out.extend_from_slice(host);
+    out.extend_from_slice(b"\r\n");
+    head.fields.write_except(OWN_AND_HOST, out);
+    write_request_end(framing, persistence, out);
+}
+
+fn write_request_line(head: &RequestHead, out: &mut Vec<u8>) {
     out.reserve(head.fields.bytes.len() + ROOM);
     out.extend_from_slice(head.method_text());
     out.push(b' ');
     out.extend_from_slice(head.target.whole.of(&head.fields.bytes));
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    write_fields(&head.fields, out);
+}
+
+fn write_request_end(framing: Framing, persistence: Persistence, out: &mut Vec<u8>) {
     match framing {
         Framing::Length(length) => write_content_length(length, out),
         Framing::Chunked => write_chunked(out),
@@ -194,6 +219,15 @@ const OWN: NameSet = NameSet::of(&[
     Name::TransferEncoding,
     Name::KeepAlive,
     Name::ProxyConnection,
+]);
+
+const OWN_AND_HOST: NameSet = NameSet::of(&[
+    Name::Connection,
+    Name::ContentLength,
+    Name::TransferEncoding,
+    Name::KeepAlive,
+    Name::ProxyConnection,
+    Name::Host,
 ]);
 
 fn write_response_framing(head: &ResponseHead, framing: Framing, out: &mut Vec<u8>) {

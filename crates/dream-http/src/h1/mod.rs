@@ -16,7 +16,8 @@ mod target;
 
 pub use body::{BodyDecoder, Decoded};
 pub use encode::{
-    BodyEncoder, Misuse, Persistence, encode_interim, encode_request, encode_response,
+    BodyEncoder, Misuse, Persistence, encode_interim, encode_request, encode_request_to,
+    encode_response,
 };
 pub use framing::Framing;
 pub use parse::{Limits, RequestParser, ResponseParser};
