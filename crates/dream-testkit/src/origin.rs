@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
+use rustls::{ServerConfig, ServerConnection};
+
 use crate::message::{Body, Head, latin1};
 use crate::wait::{DEADLINE, poll_until};
 
@@ -86,6 +88,23 @@ impl Origin {
         let wake = move || drop(UnixStream::connect(&path));
         let accept = move || listener.accept().map(|(stream, _)| Stream::Unix(stream));
         Origin::run(handler, SocketAddr::from(([0, 0, 0, 0], 0)), accept, wake)
+    }
+
+    /// The same over TLS. Handshakes happen with the first read or write; the end of a connection is said, unless it is
+    /// [`Connection::cut`].
+    pub fn start_secure(
+        config: Arc<ServerConfig>,
+        handler: impl Fn(&mut Connection) + Send + Sync + 'static,
+    ) -> Origin {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
+        let address = listener.local_addr().expect("a bound socket");
+        let wake = move || drop(TcpStream::connect(address));
+        let accept = move || {
+            let (socket, _) = listener.accept()?;
+            let tls = ServerConnection::new(config.clone()).expect("the settings fit each other");
+            Ok(Stream::Tls(Arc::new(Mutex::new(tls)), socket))
+        };
+        Origin::run(handler, address, accept, wake)
     }
 
     /// Answers every request with `response`, and keeps connections alive.
@@ -353,6 +372,21 @@ impl Connection {
         while self.fill() {}
     }
 
+    /// Ends the connection without a word of TLS.
+    pub fn cut(&mut self) {
+        if let Stream::Tls(_, socket) = &self.stream {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// What the handshake came to; nothing before it, or without TLS.
+    pub fn with_tls<T>(&self, look: impl FnOnce(&ServerConnection) -> T) -> Option<T> {
+        match &self.stream {
+            Stream::Tls(tls, _) => Some(look(&tls.lock().expect("no panic holds the lock"))),
+            Stream::Tcp(_) | Stream::Unix(_) => None,
+        }
+    }
+
     /// Reads nothing at all, until the test cuts the connections.
     pub fn wait_for_cut(&mut self) {
         let cuts = self.shared.cuts.load(Ordering::SeqCst);
@@ -484,6 +518,7 @@ const REMEMBERED: usize = 4 << 20;
 enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Arc<Mutex<ServerConnection>>, TcpStream),
 }
 
 impl Stream {
@@ -492,12 +527,22 @@ impl Stream {
         let _ = match self {
             Stream::Tcp(stream) => stream.shutdown(how),
             Stream::Unix(stream) => stream.shutdown(how),
+            Stream::Tls(tls, socket) => {
+                // A connection that waits for its peer is in use, and says nothing.
+                if let Ok(mut tls) = tls.try_lock()
+                    && how != Shutdown::Read
+                {
+                    tls.send_close_notify();
+                    let _ = tls.write_tls(&mut &*socket);
+                }
+                socket.shutdown(how)
+            }
         };
     }
 
     fn set_patience(&self, patience: Duration) {
         let _ = match self {
-            Stream::Tcp(stream) => {
+            Stream::Tcp(stream) | Stream::Tls(_, stream) => {
                 let _ = stream.set_nodelay(true);
                 stream.set_read_timeout(Some(patience))
             }
@@ -507,7 +552,9 @@ impl Stream {
 
     fn set_write_patience(&self, patience: Duration) {
         let _ = match self {
-            Stream::Tcp(stream) => stream.set_write_timeout(Some(patience)),
+            Stream::Tcp(stream) | Stream::Tls(_, stream) => {
+                stream.set_write_timeout(Some(patience))
+            }
             Stream::Unix(stream) => stream.set_write_timeout(Some(patience)),
         };
     }
@@ -520,6 +567,10 @@ impl Clone for Stream {
             Stream::Unix(stream) => {
                 Stream::Unix(stream.try_clone().expect("sockets can be cloned"))
             }
+            Stream::Tls(tls, socket) => {
+                let socket = socket.try_clone().expect("sockets can be cloned");
+                Stream::Tls(Arc::clone(tls), socket)
+            }
         }
     }
 }
@@ -529,6 +580,10 @@ impl Read for Stream {
         match self {
             Stream::Tcp(stream) => stream.read(bytes),
             Stream::Unix(stream) => stream.read(bytes),
+            Stream::Tls(tls, socket) => {
+                let mut tls = tls.lock().expect("no panic holds the lock");
+                rustls::Stream::new(&mut *tls, socket).read(bytes)
+            }
         }
     }
 }
@@ -538,6 +593,13 @@ impl Write for Stream {
         match self {
             Stream::Tcp(stream) => stream.write(bytes),
             Stream::Unix(stream) => stream.write(bytes),
+            Stream::Tls(tls, socket) => {
+                let mut tls = tls.lock().expect("no panic holds the lock");
+                let mut stream = rustls::Stream::new(&mut *tls, socket);
+                let count = stream.write(bytes)?;
+                stream.flush()?;
+                Ok(count)
+            }
         }
     }
 
