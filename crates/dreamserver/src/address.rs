@@ -127,6 +127,8 @@ impl fmt::Display for ListenAddress {
 pub enum EndpointAddress {
     /// A name or an address (IPv6 without brackets), and a port. `localhost` means both loopback addresses.
     Tcp {
+        /// In the clear or over TLS.
+        scheme: Scheme,
         /// The host, in lower case.
         host: String,
         /// The port.
@@ -136,6 +138,16 @@ pub enum EndpointAddress {
     Unix(PathBuf),
 }
 
+impl EndpointAddress {
+    /// How it is spoken to.
+    pub fn scheme(&self) -> Scheme {
+        match self {
+            EndpointAddress::Tcp { scheme, .. } => *scheme,
+            EndpointAddress::Unix(_) => Scheme::Http,
+        }
+    }
+}
+
 impl FromStr for EndpointAddress {
     type Err = String;
 
@@ -143,20 +155,23 @@ impl FromStr for EndpointAddress {
         if let Some(path) = text.strip_prefix("unix:") {
             return parse_unix(path);
         }
-        let (authority, default_port) = match text.split_once("://") {
-            Some(("http", rest)) => (rest.strip_suffix('/').unwrap_or(rest), Some(80)),
-            Some(("https", _)) => {
-                return Err("endpoints that speak https come in a later version".into());
-            }
+        let (scheme, rest, default_port) = match text.split_once("://") {
+            Some(("http", rest)) => (Scheme::Http, rest, Some(80)),
+            Some(("https", rest)) => (Scheme::Https, rest, Some(443)),
             Some((scheme, _)) => return Err(format!("endpoints do not speak `{scheme}`")),
-            None => (text, None),
+            None => (Scheme::Http, text, None),
+        };
+        let authority = match default_port {
+            Some(_) => rest.strip_suffix('/').unwrap_or(rest),
+            None => rest,
         };
         if authority.contains(['/', '?', '#']) {
             return Err(
                 "an endpoint has no path: requests keep theirs, and `strip` shortens it".into(),
             );
         }
-        parse_authority(authority, default_port)
+        let (host, port) = parse_authority(authority, default_port)?;
+        Ok(EndpointAddress::Tcp { scheme, host, port })
     }
 }
 
@@ -170,7 +185,8 @@ fn parse_unix(path: &str) -> Result<EndpointAddress, String> {
     }
 }
 
-fn parse_authority(text: &str, default_port: Option<u16>) -> Result<EndpointAddress, String> {
+/// Host and port.
+fn parse_authority(text: &str, default_port: Option<u16>) -> Result<(String, u16), String> {
     if text.contains('@') {
         return Err("an endpoint has no user name or password".into());
     }
@@ -196,20 +212,25 @@ fn parse_authority(text: &str, default_port: Option<u16>) -> Result<EndpointAddr
     endpoint(host.to_ascii_lowercase(), port)
 }
 
-fn endpoint(host: String, port: u16) -> Result<EndpointAddress, String> {
+fn endpoint(host: String, port: u16) -> Result<(String, u16), String> {
     match port {
         0 => Err("an endpoint cannot have port 0".into()),
-        _ => Ok(EndpointAddress::Tcp { host, port }),
+        _ => Ok((host, port)),
     }
 }
 
 impl fmt::Display for EndpointAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            EndpointAddress::Tcp { host, port } if host.contains(':') => {
-                write!(f, "[{host}]:{port}")
+            EndpointAddress::Tcp { scheme, host, port } => {
+                if *scheme == Scheme::Https {
+                    f.write_str("https://")?;
+                }
+                match host.contains(':') {
+                    true => write!(f, "[{host}]:{port}"),
+                    false => write!(f, "{host}:{port}"),
+                }
             }
-            EndpointAddress::Tcp { host, port } => write!(f, "{host}:{port}"),
             EndpointAddress::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -273,6 +294,10 @@ mod tests {
             ("http://app", "app:80"),
             ("http://app:81/", "app:81"),
             ("http://[::1]", "[::1]:80"),
+            ("https://App", "https://app:443"),
+            ("https://app:8443/", "https://app:8443"),
+            ("https://[::1]", "https://[::1]:443"),
+            ("https://:8443", "https://localhost:8443"),
             ("[::1]:9", "[::1]:9"),
             ("my_app:80", "my_app:80"),
             ("unix:/run/app.sock", "unix:/run/app.sock"),
@@ -282,9 +307,11 @@ mod tests {
         for wrong in [
             "",
             "app",
-            "https://app",
             "ftp://app",
             "http://app/x",
+            "https://app/x",
+            "https://",
+            "HTTPS://app",
             "a b:80",
             "app:0",
             "u@app:80",

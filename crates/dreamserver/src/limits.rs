@@ -50,7 +50,7 @@ options! {
         pub linger: Duration as Time = "5s",
         /// Lingering close after an early answer: in all (nginx).
         pub linger_total: Duration as Time = "30s",
-        /// Connecting to an endpoint.
+        /// Connecting to an endpoint. The handshake with one that is spoken to over TLS has as long once more.
         pub connect: Duration as Time = "3s",
         /// From the request to the endpoint's response head → 504.
         pub response_head: Duration as Time = "60s",

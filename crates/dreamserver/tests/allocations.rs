@@ -23,7 +23,7 @@ use dreamserver::router::{HostPattern, Matcher, PathPattern, SiteRoutes, Table};
 use dreamserver::serve::{Announced, Core, Named, Route, Snapshot};
 use dreamserver::stream::Stream;
 use dreamserver::time::Clock;
-use dreamserver::upstream::{Pools, Registry};
+use dreamserver::upstream::{Pools, Reach, Registry};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -241,7 +241,10 @@ fn handler(answerer: &Answerer) -> Handler {
             ..files::Options::default()
         })),
         Answerer::Endpoint(origin) => Handler::Proxy(proxy::Proxy::new(proxy::Options {
-            upstream: Registry::default().upstream(&[origin.url().parse().unwrap()]),
+            upstream: Registry::default().upstream(&[Reach {
+                address: origin.url().parse().unwrap(),
+                trust: None,
+            }]),
             rewrite_redirects: true,
             follow_redirects: false,
             upgrade: vec!["websocket".into()],

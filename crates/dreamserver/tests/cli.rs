@@ -71,7 +71,7 @@ fn wrong_arguments_are_explained() {
     for (arguments, expected) in [
         (&["prox"][..], "proxy"),
         (&["proxy"], "TO"),
-        (&["proxy", "https://x"], "https come in a later version"),
+        (&["proxy", "https://x/y"], "an endpoint has no path"),
         (&["--listen", "nowhere"], "not a port"),
     ] {
         let output = run(folder.path(), arguments);

@@ -4,6 +4,7 @@ use dreamserver::address::{EndpointAddress, ListenAddress};
 use dreamserver::config::{
     AccessLog, Config, HandlerConfig, MiddlewareConfig, RouteConfig, reference,
 };
+use dreamserver::exchange::Scheme;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -144,6 +145,7 @@ fn the_example_of_the_guide() {
         panic!("proxy expected")
     };
     let endpoint = |host: &str| EndpointAddress::Tcp {
+        scheme: Scheme::Http,
         host: host.into(),
         port: 80,
     };
@@ -235,7 +237,7 @@ fn what_a_site_says_holds_for_its_routes() {
 #[test]
 fn all_errors_come_at_once_with_their_places() {
     let report = refuse(
-        "lisen = ':80'\n[limits]\nhead = '16 parsecs'\n[acme]\nwait = 1\n[sites.'a b']\nproxy = 'https://x'\n",
+        "lisen = ':80'\n[limits]\nhead = '16 parsecs'\n[acme]\nwait = 1\n[sites.'a b']\nproxy = 'ftp://abc'\n",
     );
     for expected in [
         "unknown option `lisen`",
@@ -246,7 +248,7 @@ fn all_errors_come_at_once_with_their_places() {
         "expected a time",
         "x.toml:5:8",
         "this is not a host name",
-        "https come in a later version",
+        "endpoints do not speak `ftp`",
         "x.toml:7:9",
         "^^^^^^^^^^^",
     ] {

@@ -20,9 +20,21 @@ pub struct Files {
 }
 
 /// What is in use of some files.
-struct Kept<T> {
+pub(super) struct Kept<T> {
     value: T,
     seen: Vec<(PathBuf, Stamp)>,
+}
+
+impl<T> Kept<T> {
+    pub(super) fn value(&self) -> &T {
+        &self.value
+    }
+
+    /// Has any of the files changed since it was read?
+    pub(super) fn has_changed(&self) -> bool {
+        let mut seen = self.seen.iter();
+        seen.any(|(path, stamp)| Stamp::of(path) != *stamp)
+    }
 }
 
 /// Two looks at a file that give the same found the same.
@@ -58,10 +70,7 @@ impl Files {
 
     /// Has any of the files changed since it was read?
     pub fn have_changed(&self) -> bool {
-        let pairs = self.pairs.values().flat_map(|kept| &kept.seen);
-        let policies = self.policies.values().flat_map(|kept| &kept.seen);
-        let mut seen = pairs.chain(policies);
-        seen.any(|(path, stamp)| Stamp::of(path) != *stamp)
+        self.pairs.values().any(Kept::has_changed) || self.policies.values().any(Kept::has_changed)
     }
 
     /// Forgets what the configuration no longer names.
@@ -71,8 +80,8 @@ impl Files {
     }
 }
 
-/// What `files` hold, as `load` reads it.
-fn keep<K, V, E>(
+/// What `files` hold, as `load` reads it; what is there already if they are as they were, or do not do.
+pub(super) fn keep<K, V, E>(
     kept: &mut HashMap<K, Kept<V>>,
     key: &K,
     files: &[&PathBuf],

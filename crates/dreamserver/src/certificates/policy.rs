@@ -1,12 +1,10 @@
 //! Whose certificates a site's clients must show.
 
+use super::issuers;
 use crate::config::ClientsConfig;
 use crate::exchange::PolicyId;
 use crate::tls::ClientPolicy;
 use aws_lc_rs::digest;
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,23 +18,13 @@ pub fn load_policy(clients: &ClientsConfig) -> Result<ClientPolicy, PolicyError>
         file: clients.ca.clone(),
         reason,
     };
-    let bytes = std::fs::read(&clients.ca).map_err(|error| wrong(error.to_string()))?;
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&bytes) {
-        let added = certificate
-            .map_err(|error| error.to_string())
-            .and_then(|found| roots.add(found).map_err(|error| error.to_string()));
-        added.map_err(wrong)?;
-    }
-    match roots.is_empty() {
-        true => Err(wrong("there is no certificate in it".into())),
-        false => Ok(ClientPolicy {
-            roots: Arc::new(roots),
-            optional: clients.optional,
-            id: policy_id(clients),
-            digest: digest(&[&[u8::from(clients.optional)], &bytes]),
-        }),
-    }
+    let (roots, bytes) = issuers::read(&clients.ca).map_err(wrong)?;
+    Ok(ClientPolicy {
+        roots: Arc::new(roots),
+        optional: clients.optional,
+        id: policy_id(clients),
+        digest: digest(&[&[u8::from(clients.optional)], &bytes]),
+    })
 }
 
 /// Names a policy, whatever its file says by now.

@@ -254,7 +254,7 @@ pub(super) enum Command {
     },
     /// Pass all requests to a program on another port, without a configuration file
     #[command(
-        after_help = "Examples:\n  dreamserver proxy 5665\n  dreamserver proxy --listen :80 10.0.0.1:80 10.0.0.2:80\n  dreamserver proxy unix:/run/app.sock"
+        after_help = "Examples:\n  dreamserver proxy 5665\n  dreamserver proxy --listen :80 10.0.0.1:80 10.0.0.2:80\n  dreamserver proxy https://backend.example:8443\n  dreamserver proxy unix:/run/app.sock"
     )]
     Proxy {
         /// Where to: a port of this machine, host:port, http://host:port or unix:/path; of several, each gets its turn

@@ -144,6 +144,8 @@ options! {
         /// See the routes.
         pub proxy: Option<Located<Vec<EndpointAddress>>> as OneOrMany<Endpoint> = none,
         /// See the routes.
+        pub proxy_tls: Option<Located<ProxyTlsTable>> as Table = none,
+        /// See the routes.
         pub files: Option<Located<FilesTable>> as Short = none,
         /// See the routes.
         pub redirect: Option<Located<RedirectTable>> as Short = none,
@@ -192,6 +194,9 @@ options! {
         pub strip: Option<Located<String>> as Text = none,
         /// Endpoints to pass requests to. `"5665"` is short for `"localhost:5665"`; of several, each gets its turn.
         pub proxy: Option<Located<Vec<EndpointAddress>>> as OneOrMany<Endpoint> = none,
+        /// Whom endpoints with `https://` may be. By default each proves the name that stands in `proxy`, by a certificate that the
+        /// system trusts.
+        pub proxy_tls: Option<Located<ProxyTlsTable>> as Table = none,
         /// A folder to serve.
         pub files: Option<Located<FilesTable>> as Short = none,
         /// Another place to send clients to.
@@ -209,6 +214,23 @@ options! {
         pub rewrite_redirects: Option<Located<bool>> as Flag = none,
         /// Protocols that a client may switch to; `["websocket"]` by default, since others let requests pass unseen.
         pub upgrade: Option<Located<Vec<String>>> as OneOrMany<Text> = none,
+    }
+
+    /// Endpoints that are spoken to over TLS: whom they may be, and who this server is to them. Files are read again when they change.
+    pub struct ProxyTlsTable in "proxy_tls" {
+        /// The file of the certificates (PEM) that sign those of the endpoints. Then nobody else's word is taken, not that of those
+        /// whom the system trusts either.
+        pub ca: Option<Located<String>> as Text = none,
+        /// The file of the certificate (PEM, with the chain behind it) that is shown to endpoints that ask for one.
+        pub cert: Option<Located<String>> as Text = none,
+        /// The file of its key (PEM: PKCS#8, PKCS#1 or SEC1).
+        pub key: Option<Located<String>> as Text = none,
+        /// The name that the endpoints' certificates are for, if not that in `proxy`: it is what the handshake names, and the Host
+        /// of requests.
+        pub server_name: Option<Located<String>> as Text = none,
+        /// Take whoever answers for the endpoint. Off by default, and for tests only: anybody on the way can read and change
+        /// everything. The log says so at every start.
+        pub insecure: Located<bool> as Flag = false,
     }
 
     /// A folder. A text is short for `root`.

@@ -3,15 +3,16 @@
 use super::acme;
 use super::file::{
     AccessTarget, ControlTable, FieldsTable, FileTable, FilesTable, HeadersTable, LogTable, Names,
-    RedirectTable, RespondTable, RouteTable, SiteTable, TlsTable,
+    ProxyTlsTable, RedirectTable, RespondTable, RouteTable, SiteTable, TlsTable,
 };
 use super::{
-    AccessLog, ClientsConfig, Config, ControlOptions, Errors, FieldEdits, FilesConfig,
-    HandlerConfig, HeaderEdits, LogOptions, MiddlewareConfig, Pair, ProxyConfig, RedirectConfig,
-    RespondConfig, RouteConfig, Site, Strip, TlsConfig,
+    AccessLog, ClientsConfig, Config, ControlOptions, EndpointTls, Errors, FieldEdits, FilesConfig,
+    HandlerConfig, HeaderEdits, IssuersConfig, LogOptions, MiddlewareConfig, Pair, ProxyConfig,
+    RedirectConfig, RespondConfig, RouteConfig, Site, Strip, TlsConfig,
 };
 use crate::address::EndpointAddress;
 use crate::certificates;
+use crate::exchange::Scheme;
 use crate::log::Options as AccessOptions;
 use crate::middleware::{Direction, Edit, Verb};
 use crate::options::{Located, Options, Problem, Problems};
@@ -20,6 +21,8 @@ use crate::router::{
     SiteRoutes, Table,
 };
 use dream_http::{Fields, Name, ResponseHead};
+use rustls::pki_types::ServerName;
+use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::de::DeTable;
@@ -34,6 +37,7 @@ pub(super) fn parse(source: &str, path: &Path) -> Result<Config, Errors> {
     let mut meaning = Meaning {
         folder: path.parent().unwrap_or(Path::new("")),
         problems,
+        endpoint_tls: HashMap::new(),
     };
     let mut config = meaning.config(file);
     config.chose_acme = chose_acme;
@@ -65,6 +69,8 @@ fn with_syntax(syntax: Vec<toml::de::Error>, found: Vec<Problem>, source: &str) 
 struct Meaning<'a> {
     folder: &'a Path,
     problems: Problems<'a>,
+    /// What was made of each `proxy_tls`, by where it stands: that of a site holds for many routes and is looked at once.
+    endpoint_tls: HashMap<usize, EndpointTls>,
 }
 
 impl Meaning<'_> {
@@ -149,6 +155,7 @@ impl Meaning<'_> {
             site.routes.push(route);
             place.routes.push(span);
         }
+        self.check_endpoint_tls(table.value.proxy_tls.as_ref(), &site.routes);
         (site, place)
     }
 
@@ -201,13 +208,17 @@ impl Meaning<'_> {
         let strip = self.strip(route, matcher.as_ref());
         let headers = route.headers.as_ref().map(|table| self.headers(table));
         let handler = self.handler(route, span, &site.value, clean);
-        Some(RouteConfig {
+        let config = RouteConfig {
             matcher: matcher?,
             strip,
             max_body: route.max_body.or(site.value.max_body),
             chain: headers.map(MiddlewareConfig::Headers).into_iter().collect(),
             handler: handler?,
-        })
+        };
+        if route.proxy.is_some() {
+            self.check_endpoint_tls(route.proxy_tls.as_ref(), std::slice::from_ref(&config));
+        }
+        Some(config)
     }
 
     fn matcher(&mut self, route: &RouteTable) -> Option<Matcher> {
@@ -305,7 +316,8 @@ impl Meaning<'_> {
         let follow = route.follow_redirects.as_ref().map(|option| &option.span);
         let rewrite = route.rewrite_redirects.as_ref().map(|option| &option.span);
         let upgrade = route.upgrade.as_ref().map(|option| &option.span);
-        for span in [follow, rewrite, upgrade].into_iter().flatten() {
+        let tls = route.proxy_tls.as_ref().map(|option| &option.span);
+        for span in [follow, rewrite, upgrade, tls].into_iter().flatten() {
             self.problem(span, "this option needs a `proxy` in the same route");
         }
     }
@@ -316,7 +328,8 @@ impl Meaning<'_> {
         route: &RouteTable,
         site: &SiteTable,
     ) -> Option<HandlerConfig> {
-        let mut proxy = route.with_defaults_of(site).proxy_config();
+        let route = route.with_defaults_of(site);
+        let mut proxy = route.proxy_config();
         for endpoint in &to.value {
             if proxy.endpoints.contains(endpoint) {
                 let message = format!("the endpoint `{endpoint}` is named twice");
@@ -327,7 +340,134 @@ impl Meaning<'_> {
         if to.value.is_empty() && to.clean {
             self.problem(&to.span, "`proxy` names no endpoint");
         }
+        if let Some(table) = &route.proxy_tls {
+            proxy.tls = self.endpoint_tls(table);
+        }
+        for endpoint in proxy.endpoints.iter().filter(is_secure) {
+            self.check_endpoint(endpoint, &proxy.tls, &to.span);
+        }
         Some(HandlerConfig::Proxy(proxy))
+    }
+
+    /// What can be known of an endpoint before it is asked.
+    fn check_endpoint(&mut self, endpoint: &EndpointAddress, tls: &EndpointTls, at: &Range<usize>) {
+        if tls.server_name.is_none()
+            && let Err(error) = certificates::proven_name(endpoint, tls)
+        {
+            self.problem(at, error.to_string());
+        }
+        if tls.issuers == IssuersConfig::System
+            && let Err(error) = certificates::system_issuers()
+        {
+            self.problem(at, error.to_string());
+        }
+    }
+
+    /// Options that would do nothing are a mistake: a table for endpoints of which none speaks TLS.
+    fn check_endpoint_tls(
+        &mut self,
+        table: Option<&Located<ProxyTlsTable>>,
+        routes: &[RouteConfig],
+    ) {
+        let is_used = |route: &RouteConfig| match &route.handler {
+            HandlerConfig::Proxy(proxy) => proxy.endpoints.iter().any(|to| is_secure(&to)),
+            _ => false,
+        };
+        if let Some(table) = table.filter(|_| !routes.iter().any(is_used)) {
+            self.problems.push(
+                Problem::new(
+                    table.span.clone(),
+                    "none of these endpoints is spoken to over TLS",
+                )
+                .help("write `https://` in front of their address"),
+            );
+        }
+    }
+
+    /// What can be read now is checked now, as for [`Meaning::tls`].
+    fn endpoint_tls(&mut self, table: &Located<ProxyTlsTable>) -> EndpointTls {
+        if let Some(known) = self.endpoint_tls.get(&table.span.start) {
+            return known.clone();
+        }
+        let ProxyTlsTable {
+            ca,
+            cert,
+            key,
+            server_name,
+            insecure,
+        } = &table.value;
+        let tls = EndpointTls {
+            issuers: self.issuers(ca.as_ref(), insecure),
+            pair: self.own_pair(table, cert.as_ref(), key.as_ref()),
+            server_name: server_name
+                .as_ref()
+                .map(|name| name.value.to_ascii_lowercase()),
+        };
+        if let Some(name) = server_name
+            && ServerName::try_from(name.value.as_str()).is_err()
+        {
+            let message = format!("`{}` is not a name that a certificate can have", name.value);
+            self.problems.push(
+                Problem::new(name.span.clone(), message)
+                    .help("a host or an address, without scheme and port"),
+            );
+        }
+        self.endpoint_tls.insert(table.span.start, tls.clone());
+        tls
+    }
+
+    fn issuers(&mut self, ca: Option<&Located<String>>, insecure: &Located<bool>) -> IssuersConfig {
+        let Some(ca) = ca else {
+            return match insecure.value {
+                true => IssuersConfig::Anybody,
+                false => IssuersConfig::System,
+            };
+        };
+        if insecure.value {
+            self.problems.push(
+                Problem::new(
+                    insecure.span.clone(),
+                    "`insecure` asks nobody for a certificate",
+                )
+                .also(ca.span.clone(), "and this file says whose to take")
+                .help("take one of them out"),
+            );
+        }
+        let file = self.folder.join(&ca.value);
+        if let Err(error) = certificates::load_issuers(&file) {
+            self.problem(&ca.span, error.to_string());
+        }
+        IssuersConfig::File(file)
+    }
+
+    fn own_pair(
+        &mut self,
+        table: &Located<ProxyTlsTable>,
+        cert: Option<&Located<String>>,
+        key: Option<&Located<String>>,
+    ) -> Option<Pair> {
+        match (cert, key) {
+            (Some(cert), Some(key)) => Some(self.pair(cert, key)),
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => {
+                if table.clean {
+                    self.problem(&table.span, "`cert` and `key` are of use only together");
+                }
+                None
+            }
+        }
+    }
+
+    fn pair(&mut self, cert: &Located<String>, key: &Located<String>) -> Pair {
+        let pair = Pair {
+            cert: self.folder.join(&cert.value),
+            key: self.folder.join(&key.value),
+        };
+        if let Err(error) = certificates::load_pair(&pair) {
+            let at = if error.is_of_key() { key } else { cert };
+            self.problem(&at.span, error.to_string());
+        }
+        pair
     }
 
     fn files(&mut self, table: &Located<FilesTable>) -> Option<HandlerConfig> {
@@ -426,18 +566,8 @@ impl Meaning<'_> {
                     .help("`cert` and `key` name as many files, in the same order"),
             );
         }
-        let mut pairs = Vec::new();
-        for (cert, key) in cert.iter().zip(key) {
-            let pair = Pair {
-                cert: self.folder.join(&cert.value),
-                key: self.folder.join(&key.value),
-            };
-            if let Err(error) = certificates::load_pair(&pair) {
-                let at = if error.is_of_key() { key } else { cert };
-                self.problem(&at.span, error.to_string());
-            }
-            pairs.push(pair);
-        }
+        let pairs = cert.iter().zip(key);
+        let pairs = pairs.map(|(cert, key)| self.pair(cert, key)).collect();
         if *client_optional && client_ca.is_none() {
             let message = "`client_optional` without `client_ca`: no client is asked for anything";
             self.problem(&table.span, message.to_owned());
@@ -657,10 +787,12 @@ impl RouteTable {
         let follow = self.follow_redirects.as_ref();
         let rewrite = self.rewrite_redirects.as_ref();
         let upgrade = self.upgrade.as_ref();
+        let tls = self.proxy_tls.as_ref();
         RouteTable {
             follow_redirects: follow.or(site.follow_redirects.as_ref()).cloned(),
             rewrite_redirects: rewrite.or(site.rewrite_redirects.as_ref()).cloned(),
             upgrade: upgrade.or(site.upgrade.as_ref()).cloned(),
+            proxy_tls: tls.or(site.proxy_tls.as_ref()).cloned(),
             ..RouteTable::default()
         }
     }
@@ -671,6 +803,7 @@ impl RouteTable {
         let upgrade = self.upgrade.as_ref().map(|option| option.value.as_slice());
         ProxyConfig {
             endpoints: Vec::new(),
+            tls: EndpointTls::default(),
             follow_redirects: value(&self.follow_redirects).unwrap_or(false),
             rewrite_redirects: value(&self.rewrite_redirects).unwrap_or(true),
             upgrade: match upgrade {
@@ -679,6 +812,10 @@ impl RouteTable {
             },
         }
     }
+}
+
+fn is_secure(endpoint: &&EndpointAddress) -> bool {
+    endpoint.scheme() == Scheme::Https
 }
 
 /// May the field be sent (RFC 9110 §5)?

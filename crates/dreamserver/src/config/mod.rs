@@ -314,12 +314,37 @@ pub struct FilesConfig {
 pub struct ProxyConfig {
     /// The endpoints; at least one, none twice.
     pub endpoints: Vec<EndpointAddress>,
+    /// What handshakes with those go by that are spoken to over TLS.
+    pub tls: EndpointTls,
     /// Whether redirects of an endpoint to itself are followed here, for GET and HEAD.
     pub follow_redirects: bool,
     /// Whether redirects that name the endpoint's own address are made to name ours.
     pub rewrite_redirects: bool,
     /// The protocols that a client may switch to, in lower case.
     pub upgrade: Vec<String>,
+}
+
+/// What handshakes with endpoints go by.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct EndpointTls {
+    /// Whose word on an endpoint's name is taken.
+    pub issuers: IssuersConfig,
+    /// What is shown to an endpoint that asks who we are.
+    pub pair: Option<Pair>,
+    /// Whom the endpoint's certificate names, if not the host of its address.
+    pub server_name: Option<String>,
+}
+
+/// Whose word on the name of an endpoint is taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum IssuersConfig {
+    /// That of those whom the system trusts.
+    #[default]
+    System,
+    /// That of those whose certificates are in this file.
+    File(PathBuf),
+    /// Whoever answers is the endpoint.
+    Anybody,
 }
 
 impl ProxyConfig {

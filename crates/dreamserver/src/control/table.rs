@@ -4,6 +4,7 @@
 
 use super::entries::Entries;
 use crate::address::EndpointAddress;
+use crate::exchange::Scheme;
 use crate::metrics::{Account, Accounts, Sum};
 use crate::serve::{Announced, Named, Route};
 use crate::server::Publisher;
@@ -194,6 +195,7 @@ impl Table {
 /// `localhost` means both of its addresses.
 fn endpoint(target: &Target) -> EndpointAddress {
     EndpointAddress::Tcp {
+        scheme: Scheme::Http,
         host: target
             .host
             .map_or_else(|| "localhost".to_owned(), |host| host.to_string()),

@@ -223,7 +223,7 @@ pub struct Endpoint;
 
 impl Kind<EndpointAddress> for Endpoint {
     fn expects() -> String {
-        "an endpoint such as `\"localhost:5665\"`, `\"http://10.0.0.1:80\"` or `\"unix:/run/app.sock\"`"
+        "an endpoint such as `\"localhost:5665\"`, `\"http://10.0.0.1:80\"`, `\"https://app.example\"` or `\"unix:/run/app.sock\"`"
             .into()
     }
 

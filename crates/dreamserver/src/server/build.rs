@@ -1,7 +1,7 @@
 //! From the configuration to what the cores serve by.
 
 use crate::address::EndpointAddress;
-use crate::certificates::policy_id;
+use crate::certificates::{TrustError, Trusts, policy_id};
 use crate::config::{
     AccessLog, Config, FieldEdits, HandlerConfig, LogFormat, LogLevel, MiddlewareConfig,
     ProxyConfig, RouteConfig, Site, Strip,
@@ -12,7 +12,7 @@ use crate::log;
 use crate::middleware::{Clients, Edits, Headers, HeadersOptions, InvalidEdit, Middleware};
 use crate::router::{Conflict, SiteRoutes, Table};
 use crate::serve::{Route, Snapshot};
-use crate::upstream::Registry;
+use crate::upstream::{Reach, Registry, Upstream};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -25,6 +25,8 @@ pub(super) enum BuildError {
     Conflicts(Vec<Conflict>),
     /// A field that may not be changed.
     Edit(InvalidEdit),
+    /// An endpoint cannot be spoken to over TLS.
+    Trust(TrustError),
 }
 
 impl fmt::Display for BuildError {
@@ -37,6 +39,7 @@ impl fmt::Display for BuildError {
                 )
             }
             BuildError::Edit(error) => error.fmt(f),
+            BuildError::Trust(error) => error.fmt(f),
         }
     }
 }
@@ -45,9 +48,14 @@ impl fmt::Display for BuildError {
 ///
 /// # Errors
 /// [`BuildError`], all of which the configuration should have found before.
-pub(super) fn snapshot(config: &Config, registry: &Registry) -> Result<Snapshot, BuildError> {
+pub(super) fn snapshot(
+    config: &Config,
+    registry: &Registry,
+    trusts: &mut Trusts,
+) -> Result<Snapshot, BuildError> {
     let mut builder = Builder {
         registry,
+        trusts,
         built: HashMap::new(),
     };
     let sites = config.sites.iter().map(|site| builder.site(site));
@@ -96,16 +104,21 @@ pub(super) fn log(config: &Config) -> log::Options {
 /// A dynamic route, that of an announced name: it does what a site with `proxy` and nothing else does.
 pub(super) fn dynamic_route(target: &EndpointAddress, registry: &Registry) -> Route {
     let options = ProxyConfig::to(vec![target.clone()]);
+    let reach = Reach {
+        address: target.clone(),
+        trust: None,
+    };
     Route {
         strip: 0,
         chain: Vec::new(),
-        handler: Handler::Proxy(proxy(&options, None, registry)),
+        handler: Handler::Proxy(proxy(&options, None, registry.upstream(&[reach]))),
     }
 }
 
 /// Builds routes. Those that do the same are one: a hundred thousand of them would not stay in the processor's caches.
 struct Builder<'a> {
     registry: &'a Registry,
+    trusts: &'a mut Trusts,
     built: HashMap<Deeds<'a>, Arc<Route>>,
 }
 
@@ -142,10 +155,39 @@ impl<'a> Builder<'a> {
         let built = Arc::new(Route {
             strip: deeds.strip.map_or(0, |strip| strip.as_str().len()),
             chain: chain.collect::<Result<_, _>>()?,
-            handler: handler(route, self.registry),
+            handler: self.handler(route)?,
         });
         self.built.insert(deeds, built.clone());
         Ok(built)
+    }
+
+    fn handler(&mut self, route: &RouteConfig) -> Result<Handler, BuildError> {
+        Ok(match &route.handler {
+            HandlerConfig::Files(options) => Handler::Files(files::Files::new(files::Options {
+                root: options.root.clone(),
+                index: options.index.clone(),
+                hidden: options.hidden,
+            })),
+            HandlerConfig::Proxy(options) => {
+                let upstream = self.upstream(options).map_err(BuildError::Trust)?;
+                Handler::Proxy(proxy(options, route.max_body, upstream))
+            }
+            HandlerConfig::Redirect(redirect) => {
+                Handler::Redirect(fixed::Redirect::new(redirect.to.clone(), redirect.status))
+            }
+            HandlerConfig::Respond(respond) => Handler::Respond(fixed::Respond::new(
+                respond.status,
+                respond.body.clone(),
+                respond.content_type.clone(),
+            )),
+        })
+    }
+
+    fn upstream(&mut self, options: &ProxyConfig) -> Result<Upstream, TrustError> {
+        let endpoints = options.endpoints.iter();
+        let members = endpoints.map(|address| self.trusts.reach(address, &options.tls));
+        let members: Vec<Reach> = members.collect::<Result<_, _>>()?;
+        Ok(self.registry.upstream(&members))
     }
 }
 
@@ -171,28 +213,9 @@ fn field_edits(edits: &FieldEdits) -> Edits {
     }
 }
 
-fn handler(route: &RouteConfig, registry: &Registry) -> Handler {
-    match &route.handler {
-        HandlerConfig::Files(options) => Handler::Files(files::Files::new(files::Options {
-            root: options.root.clone(),
-            index: options.index.clone(),
-            hidden: options.hidden,
-        })),
-        HandlerConfig::Proxy(options) => Handler::Proxy(proxy(options, route.max_body, registry)),
-        HandlerConfig::Redirect(redirect) => {
-            Handler::Redirect(fixed::Redirect::new(redirect.to.clone(), redirect.status))
-        }
-        HandlerConfig::Respond(respond) => Handler::Respond(fixed::Respond::new(
-            respond.status,
-            respond.body.clone(),
-            respond.content_type.clone(),
-        )),
-    }
-}
-
-fn proxy(options: &ProxyConfig, max_body: Option<u64>, registry: &Registry) -> Proxy {
+fn proxy(options: &ProxyConfig, max_body: Option<u64>, upstream: Upstream) -> Proxy {
     Proxy::new(proxy::Options {
-        upstream: registry.upstream(&options.endpoints),
+        upstream,
         rewrite_redirects: options.rewrite_redirects,
         follow_redirects: options.follow_redirects,
         upgrade: options.upgrade.clone(),
@@ -220,8 +243,8 @@ mod tests {
         let file = folder.path().join("dreamserver.toml");
         std::fs::write(&file, text).unwrap();
         let config = crate::config::load(&file).unwrap();
-        let built =
-            snapshot(&config, &Registry::default()).unwrap_or_else(|_| panic!("it is fine"));
+        let built = snapshot(&config, &Registry::default(), &mut Trusts::default());
+        let built = built.unwrap_or_else(|_| panic!("it is fine"));
         let route =
             |host: &[u8]| match built
                 .table

@@ -19,7 +19,7 @@ use self::open::{Listening, Opened};
 use self::permit::Permit;
 use self::secure::Secure;
 use crate::address::ListenEntry;
-use crate::certificates::TermsError;
+use crate::certificates::{TermsError, Trusts};
 use crate::cli::Plan;
 use crate::config::{Config, Errors};
 use crate::control::{self, Ending};
@@ -127,6 +127,8 @@ struct Server {
     core_count: usize,
     listeners: Vec<Listening>,
     secure: Secure,
+    /// What handshakes with endpoints go by.
+    trusts: Trusts,
     log: log::Writer,
     /// Where that is found, as those are told who ask.
     log_place: Arc<Mutex<log::Place>>,
@@ -145,6 +147,13 @@ struct Server {
     signals: Signals,
     /// When to see whether certificates have changed.
     looking: Interval,
+}
+
+/// What a server begins with of its configuration.
+struct Basis {
+    snapshot: Snapshot,
+    registry: Registry,
+    trusts: Trusts,
 }
 
 struct Signals {
@@ -194,11 +203,17 @@ impl Server {
             .map_err(StartError::System)?;
         // What is wrong with the configuration is said before anybody is disturbed.
         let registry = Registry::default();
-        let snapshot = build::snapshot(&plan.config, &registry).map_err(StartError::Build)?;
+        let mut trusts = Trusts::default();
+        let snapshot = build::snapshot(&plan.config, &registry, &mut trusts);
+        let basis = Basis {
+            snapshot: snapshot.map_err(StartError::Build)?,
+            registry,
+            trusts,
+        };
         let mut beginning = Beginning::find(&mut plan, &runtime, inherited)?;
         let taking = beginning.taking.take();
         let runtime = Rc::new(runtime);
-        let started = Server::start_from(plan, beginning, runtime.clone(), registry, snapshot, log);
+        let started = Server::start_from(plan, beginning, runtime.clone(), basis, log);
         match taking {
             None => started.map(|mut server| {
                 server.hear();
@@ -213,8 +228,7 @@ impl Server {
         mut plan: Plan,
         beginning: Beginning,
         runtime: Rc<Runtime>,
-        registry: Registry,
-        snapshot: Snapshot,
+        basis: Basis,
         log: log::Writer,
     ) -> Result<Server, StartError> {
         let Beginning {
@@ -224,8 +238,8 @@ impl Server {
         } = beginning;
         let count = core::count();
         let most_connections = nofile::most_connections(count);
-        let current = Arc::new(snapshot);
-        let (publisher, announced) = Publisher::new(&registry, count);
+        let current = Arc::new(basis.snapshot);
+        let (publisher, announced) = Publisher::new(&basis.registry, count);
         let folder = desk.as_ref().map(|desk| desk.folder.path());
         let permit = Permit::new(&plan.config, publisher.latest());
         let (secure, terms) = open_secure(&plan, folder, permit)?;
@@ -257,12 +271,13 @@ impl Server {
         Ok(Server {
             pid_file: None,
             plan,
-            registry,
+            registry: basis.registry,
             gate,
             cores,
             core_count: count,
             listeners: opened.listeners,
             secure,
+            trusts: basis.trusts,
             log,
             log_place,
             retired: Vec::new(),
@@ -427,9 +442,26 @@ impl Server {
 
     /// Takes certificates that have changed; what does not do is reported, and what was there stays.
     fn look(&mut self) {
-        if !self.secure.look() {
-            return;
+        if self.secure.look() {
+            self.renew_certificates();
         }
+        if self.trusts.have_changed() {
+            self.renew_trusts();
+        }
+    }
+
+    /// The files that routes name for their endpoints.
+    fn renew_trusts(&mut self) {
+        match build::snapshot(&self.plan.config, &self.registry, &mut self.trusts) {
+            Ok(fresh) => {
+                self.publish(Arc::new(fresh));
+                tracing::info!("certificates for endpoints were read again");
+            }
+            Err(error) => tracing::error!("what was in use for endpoints stays: {error}"),
+        }
+    }
+
+    fn renew_certificates(&mut self) {
         let config = self.plan.config.clone();
         match self.prepare(&config) {
             Ok(prepared) => {
@@ -467,7 +499,8 @@ impl Server {
     /// Prepares everything that may fail, and only then changes anything.
     fn read_again(&mut self) -> Result<(), ReloadError> {
         let config = self.plan.reload().map_err(ReloadError::Config)?;
-        let fresh = build::snapshot(&config, &self.registry).map_err(ReloadError::Build)?;
+        let fresh = build::snapshot(&config, &self.registry, &mut self.trusts)
+            .map_err(ReloadError::Build)?;
         let prepared = self.prepare(&config)?;
         let log = match config.log != self.plan.config.log {
             true => Some(log::Writer::start(&build::log(&config)).map_err(ReloadError::Log)?),
@@ -479,6 +512,7 @@ impl Server {
         self.publish(Arc::new(fresh));
         self.secure_by(prepared);
         self.secure.settle(&config);
+        self.trusts.settle(&config);
         if let Some(log) = log {
             self.cores.redirect_log(&log);
             std::mem::replace(&mut self.log, log).finish();

@@ -216,13 +216,13 @@ impl Stream {
             return tls.borrow_mut().is_readable(self);
         }
         if self.watched.get().is_none() {
-            return self.has_input();
+            return self.has_bytes();
         }
         let mut cx = Context::from_waker(std::task::Waker::noop());
         match self.poll_readable(&mut cx) {
             Poll::Pending => false,
             // What was there may have been taken without a look at what is behind it.
-            Poll::Ready(Ok(mut guard)) if !self.has_input() => {
+            Poll::Ready(Ok(mut guard)) if !self.has_bytes() => {
                 guard.clear_ready();
                 false
             }
@@ -230,8 +230,17 @@ impl Stream {
         }
     }
 
-    /// Asks the kernel whether the other side has sent anything, be it encrypted, or closed.
+    /// Asks the kernel whether something is to be read, or the other side has closed.
     pub fn has_input(&self) -> bool {
+        match &self.tls {
+            // A ticket that came late is nothing to read, here neither.
+            Some(tls) => tls.borrow_mut().has_input(self),
+            None => self.has_bytes(),
+        }
+    }
+
+    /// Asks the kernel whether the other side has sent anything, be it encrypted, or closed.
+    fn has_bytes(&self) -> bool {
         let mut byte = [0];
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
         !matches!(

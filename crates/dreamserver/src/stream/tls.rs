@@ -5,6 +5,7 @@
 
 use super::{Stream, send};
 use rustix::io::Errno;
+use rustix::net::RecvFlags;
 use rustls::Connection;
 use std::cell::RefCell;
 use std::io::{self, IoSlice, Read, Write};
@@ -160,6 +161,28 @@ impl Session {
                 Poll::Pending => return false,
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return true,
+            }
+        }
+    }
+
+    /// The same, asking the kernel where the runtime may not know yet.
+    pub(super) fn has_input(&mut self, stream: &Stream) -> bool {
+        loop {
+            if self.plaintext > 0 || self.ended {
+                return true;
+            }
+            let received = with_scratch(|scratch| {
+                match rustix::net::recv(stream, &mut *scratch, RecvFlags::DONTWAIT) {
+                    Ok((count @ 1.., _)) => self.decrypt(&scratch[..count], stream).map(|()| true),
+                    Err(Errno::AGAIN | Errno::INTR) => Ok(false),
+                    Ok(_) => Err(io::ErrorKind::UnexpectedEof.into()),
+                    Err(error) => Err(error.into()),
+                }
+            });
+            match received {
+                Ok(true) => {}
+                Ok(false) => return false,
+                Err(_) => return true,
             }
         }
     }

@@ -22,7 +22,9 @@ const HEAD_START: Duration = Duration::from_millis(250);
 pub(super) async fn connect(address: &EndpointAddress) -> io::Result<Stream> {
     match address {
         EndpointAddress::Unix(path) => connect_unix(path).await,
-        EndpointAddress::Tcp { host, port } => connect_first(&resolve(host, *port).await?).await,
+        EndpointAddress::Tcp { host, port, .. } => {
+            connect_first(&resolve(host, *port).await?).await
+        }
     }
 }
 

@@ -1,13 +1,13 @@
 //! One HTTP/1.1 connection to an endpoint: sends a request and reads its response, both at once.
 
-use super::{Endpoint, Pools};
+use super::{Endpoint, Pools, tls};
 use crate::exchange::{Body, BodyError, BodyStream, Tunnel};
 use crate::inbound::{Inbound, InboundError};
 use crate::outbound::{Outbound, OutboundError};
 use crate::pipe::Pipe;
 use crate::stream::Stream;
 use crate::time::Timer;
-use dream_http::h1::{Limits, Persistence, ResponseParser, encode_request};
+use dream_http::h1::{Limits, Persistence, ResponseParser, encode_request, encode_request_to};
 use dream_http::{Fields, Method, Name, Reject, RequestHead, ResponseHead};
 use std::fmt;
 use std::io;
@@ -67,6 +67,10 @@ pub enum Failure {
     Connect(io::Error),
     /// It did not answer the connect in time.
     ConnectTimeout,
+    /// It was reached, but the two did not agree on a secure connection. Of a request it has seen nothing.
+    Handshake(io::Error),
+    /// It did not answer the handshake in time.
+    HandshakeTimeout,
     /// The connection ended before the first byte of a response.
     Died(Sent, io::Error),
     /// The connection ended within the head.
@@ -86,6 +90,10 @@ impl fmt::Display for Failure {
         match self {
             Failure::Connect(error) => write!(f, "connecting failed: {error}"),
             Failure::ConnectTimeout => f.write_str("connecting took too long"),
+            Failure::Handshake(error) => {
+                write!(f, "no secure connection: {}", tls::explain(error))
+            }
+            Failure::HandshakeTimeout => f.write_str("the TLS handshake took too long"),
             Failure::Died(_, error) => write!(f, "closed before a response: {error}"),
             Failure::Broken(error) => write!(f, "closed within the response head: {error}"),
             Failure::Rejected(reject) => write!(f, "the response is malformed: {reject}"),
@@ -97,6 +105,24 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+impl Failure {
+    /// Has the endpoint seen nothing of the request, so that another one may get it, whatever it asks for?
+    pub fn is_unseen(&self) -> bool {
+        match self {
+            Failure::Connect(_)
+            | Failure::ConnectTimeout
+            | Failure::Handshake(_)
+            | Failure::HandshakeTimeout => true,
+            Failure::Died(..)
+            | Failure::Broken(_)
+            | Failure::Rejected(_)
+            | Failure::Endless
+            | Failure::Timeout
+            | Failure::Request(_) => false,
+        }
+    }
+}
 
 impl Connection {
     pub(super) fn new(
@@ -136,15 +162,25 @@ impl Connection {
         self.used
     }
 
-    /// Asks the kernel whether the endpoint has closed, which the runtime may not have noticed yet.
+    /// Asks the kernel whether the endpoint has closed or said something, which the runtime may not have noticed yet.
     pub fn has_input(&self) -> bool {
         self.stream.has_input()
     }
 
-    /// Begins a request. Its body stays with the connection until the response is released.
-    pub fn begin(&mut self, head: &RequestHead, persistence: Persistence, body: Body) {
+    /// Begins a request, for this host if it is not the head's. Its body stays with the connection until the response is released.
+    pub fn begin(
+        &mut self,
+        head: &RequestHead,
+        host: Option<&[u8]>,
+        persistence: Persistence,
+        body: Body,
+    ) {
         self.outbound.clear();
-        encode_request(head, head.framing, persistence, self.outbound.bytes());
+        let (framing, out) = (head.framing, self.outbound.bytes());
+        match host {
+            Some(host) => encode_request_to(host, head, framing, persistence, out),
+            None => encode_request(head, framing, persistence, out),
+        }
         self.outbound.begin_body(head.framing);
         self.upload = body;
         self.uploading = Upload::Running;
@@ -210,6 +246,11 @@ impl Connection {
     /// that nobody asked for.
     pub(super) fn is_alive(&self, now: Duration) -> bool {
         now < self.keep_until && !self.stream.is_readable()
+    }
+
+    /// Ends the connection in the proper way, which is not waited for.
+    pub(super) fn part(self: Box<Self>) {
+        self.stream.farewell();
     }
 
     fn parse(&mut self, method: Method, head: &mut ResponseHead) -> Result<bool, Reject> {
@@ -378,6 +419,8 @@ impl BodyStream for Connection {
             self.inbound.rest();
             let home = self.home.clone();
             home.keep(self);
+        } else {
+            self.part();
         }
     }
 }

@@ -100,7 +100,12 @@ impl Pools {
         let mut idle = self.idle.borrow_mut();
         let idle = idle.get_mut(endpoint.number)?;
         let now = self.clock.elapsed();
-        let found = std::iter::from_fn(|| idle.connections.pop()).find(|found| found.is_alive(now));
+        let found = loop {
+            match idle.connections.pop() {
+                Some(over) if !over.is_alive(now) => over.part(),
+                found => break found,
+            }
+        };
         idle.least = idle.least.min(idle.connections.len());
         found
     }
@@ -108,7 +113,8 @@ impl Pools {
     /// A new connection to `endpoint`.
     ///
     /// # Errors
-    /// [`Failure::Connect`] or [`Failure::ConnectTimeout`].
+    /// [`Failure::Connect`] or [`Failure::ConnectTimeout`]; [`Failure::Handshake`] or [`Failure::HandshakeTimeout`] where it is
+    /// spoken to over TLS. Each of both has the time of `timeouts.connect`.
     pub async fn connect(self: &Rc<Self>, endpoint: &Endpoint) -> Result<Box<Connection>, Failure> {
         let timer = Timer::new(&self.clock);
         timer.set(self.options().connect);
@@ -118,6 +124,14 @@ impl Pools {
             Poll::Pending => timer.poll(cx).map(|()| Err(Failure::ConnectTimeout)),
         })
         .await?;
+        let stream = match &endpoint.trust {
+            None => stream,
+            Some(trust) => {
+                timer.set(self.options().connect);
+                // Boxed, as a plain connection needs no room for it.
+                Box::pin(super::tls::shake_hands(stream, trust, &timer)).await?
+            }
+        };
         Ok(Connection::new(stream, timer, self.clone(), endpoint))
     }
 
@@ -129,9 +143,13 @@ impl Pools {
         let most = self.options().pool;
         for idle in self.idle.borrow_mut().iter_mut() {
             let unneeded = idle.least.saturating_sub(most);
-            idle.connections.drain(..unneeded);
-            idle.connections
-                .retain(|connection| connection.is_alive(now));
+            for connection in idle.connections.drain(..unneeded) {
+                connection.part();
+            }
+            let over = |connection: &mut Box<Connection>| !connection.is_alive(now);
+            for connection in idle.connections.extract_if(.., over) {
+                connection.part();
+            }
             idle.least = idle.connections.len();
         }
     }

@@ -20,6 +20,7 @@ mod owners;
 mod peers;
 mod proxy;
 mod public;
+mod secure_endpoint;
 mod smuggling;
 mod start;
 mod systemd;

@@ -9,7 +9,7 @@ pub use forwarded::client_address;
 use crate::error;
 use crate::exchange::{Body, BodyHandle, EndpointTrace, Request, Response};
 use crate::spare;
-use crate::upstream::{Connection, Endpoint, Failure, Pools, Sent, Upstream};
+use crate::upstream::{self, Connection, Endpoint, Failure, Pools, Sent, Upstream};
 use dream_http::h1::{Framing, Persistence};
 use dream_http::{Method, ResponseHead};
 use ipnet::IpNet;
@@ -161,13 +161,10 @@ impl Proxy {
             tried += 1;
             match try_endpoint(pools, endpoint, request, upgrade).await {
                 Ok((head, connection)) => return Ok((head, connection, endpoint)),
-                Err(failure) => {
-                    let elsewhere =
-                        matches!(failure, Failure::Connect(_) | Failure::ConnectTimeout);
-                    if !elsewhere || tried == endpoints.len() {
-                        return Err((failure, endpoint));
-                    }
+                Err(failure) if failure.is_unseen() && tried < endpoints.len() => {
+                    tracing::debug!(endpoint = &*endpoint.label, %failure, "the next endpoint is asked");
                 }
+                Err(failure) => return Err((failure, endpoint)),
             }
         }
     }
@@ -219,7 +216,7 @@ async fn try_endpoint(
         .reuse(endpoint)
         .filter(|c| idempotent || !c.has_input())
     {
-        match try_connection(&mut connection, request, upgrade).await {
+        match try_connection(&mut connection, endpoint, request, upgrade).await {
             Ok(head) => return Ok((head, connection)),
             Err(Failure::Died(sent, error)) => {
                 let again = sent == Sent::Nothing || (idempotent && sent == Sent::Head);
@@ -233,13 +230,34 @@ async fn try_endpoint(
     }
     // Boxed, as it is rare and large: the memory of a connection is that of its largest wait.
     let mut connection = Box::pin(pools.connect(endpoint)).await?;
-    let head = try_connection(&mut connection, request, upgrade).await?;
-    Ok((head, connection))
+    match try_connection(&mut connection, endpoint, request, upgrade).await {
+        Ok(head) => Ok((head, connection)),
+        Err(failure) => Err(unless_refused(failure, connection, request)),
+    }
+}
+
+/// What an endpoint refuses before it knows who we are, it has not looked at; and what of it is still here, another one can get.
+fn unless_refused(
+    failure: Failure,
+    mut connection: Box<Connection>,
+    request: &mut Request,
+) -> Failure {
+    match failure {
+        Failure::Died(_, error) if upstream::is_refusal(&error) => match connection.take_back() {
+            Some(body) => {
+                request.body = body;
+                Failure::Handshake(error)
+            }
+            None => Failure::Died(Sent::Body, error),
+        },
+        failure => failure,
+    }
 }
 
 /// Sends the request and waits for the final head; interim ones go to the client at once.
 async fn try_connection(
     connection: &mut Connection,
+    endpoint: &Endpoint,
     request: &mut Request,
     upgrade: Option<&str>,
 ) -> Result<Box<ResponseHead>, Failure> {
@@ -248,7 +266,11 @@ async fn try_connection(
         None => Persistence::Implied,
     };
     let body = std::mem::take(&mut request.body);
-    connection.begin(&request.head, persistence, body);
+    // A Host that the configuration chose stays.
+    let host = endpoint
+        .own_host()
+        .filter(|_| request.head.has_original_host());
+    connection.begin(&request.head, host, persistence, body);
     let mut head = spare::response_head();
     for _ in 0..=MAX_INTERIM {
         poll_fn(|cx| connection.poll_head(request.head.method, &mut head, cx)).await?;
@@ -270,6 +292,14 @@ fn answer_failure(failure: &Failure, request: &Request) -> Response {
         Failure::ConnectTimeout => (
             504,
             "The server behind this one did not accept the connection in time.",
+        ),
+        Failure::Handshake(_) => (
+            502,
+            "No secure connection to the server behind this one can be made.",
+        ),
+        Failure::HandshakeTimeout => (
+            504,
+            "The server behind this one did not agree on a secure connection in time.",
         ),
         Failure::Died(..) | Failure::Broken(_) => (
             502,

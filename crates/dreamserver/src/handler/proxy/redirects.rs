@@ -1,6 +1,6 @@
 //! Redirects of an endpoint that name the endpoint's own address, which clients cannot reach.
 
-use crate::exchange::Request;
+use crate::exchange::{Request, Scheme};
 use crate::upstream::Endpoint;
 use dream_http::{Name, ResponseHead};
 
@@ -55,16 +55,27 @@ fn is_path(location: &[u8]) -> bool {
 }
 
 fn below_endpoint<'a>(location: &'a [u8], endpoint: &Endpoint) -> Option<&'a [u8]> {
-    let label = endpoint.label.as_bytes();
-    below(location, label).or_else(|| below(location, label.strip_suffix(b":80")?))
+    let authority = endpoint.authority.as_bytes();
+    match endpoint.address.scheme() {
+        Scheme::Http => {
+            below(location, authority).or_else(|| below(location, authority.strip_suffix(b":80")?))
+        }
+        // The port of https is left out of its authority.
+        Scheme::Https => below_scheme(location, b"https://", authority)
+            .or_else(|| below_scheme(location, b"https://", &[authority, b":443"].concat())),
+    }
 }
 
 /// What follows `http://authority` in `location`, if it begins so.
 fn below<'a>(location: &'a [u8], authority: &[u8]) -> Option<&'a [u8]> {
-    let start = location.get(..7)?;
+    below_scheme(location, b"http://", authority)
+}
+
+fn below_scheme<'a>(location: &'a [u8], scheme: &[u8], authority: &[u8]) -> Option<&'a [u8]> {
+    let start = location.get(..scheme.len())?;
     let rest = start
-        .eq_ignore_ascii_case(b"http://")
-        .then(|| &location[7..])?;
+        .eq_ignore_ascii_case(scheme)
+        .then(|| &location[scheme.len()..])?;
     let named = rest.get(..authority.len())?;
     let tail = &rest[authority.len()..];
     let whole = matches!(tail.first(), None | Some(b'/' | b'?' | b'#'));
