@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from . import servers
 
 OURS = servers.OURS.name
+TWO = ("nginx", "haproxy")
 PEERS = tuple(server.name for server in servers.PEERS if not server.floor)
 
 
@@ -65,6 +66,19 @@ class IdleKib:
 
 
 @dataclass(frozen=True)
+class IdleAgainst:
+    """Memory of an idle connection, divided by another's."""
+
+    scenario: str
+    other: str
+    connections: str
+
+    def of(self, results):
+        ours, other = (results.figure(self.scenario, server, "idle_bytes") for server in (OURS, self.other))
+        return ours[self.connections] / other[self.connections] if ours and other else None
+
+
+@dataclass(frozen=True)
 class Bar:
     title: str
     unit: str
@@ -91,6 +105,10 @@ BARS = (
     Bar("growth, 8,000 proxied connections", "× nginx's growth", GrowthAgainst("proxy-8000", "proxy-64", "nginx"), 0.50),
     Bar("8,000 proxied connections", "× 64 connections", Growth("proxy-8000", "proxy-64"), None, 1.10),
     Bar("memory of an idle connection", "KiB", IdleKib("8000"), 4.0, 1.0),
+    Bar("proxied 1 KiB over TLS", "× better of two", Against("tls-1k", TWO), 0.90),
+    Bar("proxied 1 KiB, a full TLS handshake each", "× better of two", Against("tls-full", TWO), 1.00),
+    Bar("proxied 1 KiB, a resumed TLS handshake each", "× better of two", Against("tls-resumed", TWO), 1.00),
+    Bar("memory of an idle TLS connection", "× nginx", IdleAgainst("tls-idle", "nginx", "8000"), 0.70),
     Bar("p99, proxied 1 KiB at half load", "× best peer", Against("half-load", PEERS, "p99_us"), 1.10, 1.00),
     Bar("100,000 routes", "× 1 route", Against("routes", ("dreamserver, 1 route",)), 1.10),
 )

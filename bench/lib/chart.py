@@ -4,7 +4,8 @@ from html import escape
 from .markdown import number
 from .servers import PEERS
 
-CHOSEN = ("proxy-1k", "proxy-1k-log", "proxy-100k", "proxy-10m", "file-1k", "file-100k", "file-1m", "file-close")
+CHOSEN = ("proxy-1k", "proxy-1k-log", "proxy-100k", "proxy-10m", "file-1k", "file-100k", "file-1m", "file-close",
+          "tls-1k", "tls-resumed")
 COLUMNS, WIDTH, LABEL, FIGURE = 2, 440, 96, 52
 BAR, GAP, HEAD, FOOT = 16, 7, 40, 22
 LEFT_OVER = 4  # a server this many times dearer than ours is cut off, so that the others can be told apart

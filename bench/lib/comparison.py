@@ -1,7 +1,7 @@
 """One scenario from start to end: everyone starts, rounds go A B C A B C, everyone stops."""
 from statistics import median
 
-from . import idle, pace, proc, scenarios, wrk
+from . import handshakes, idle, pace, proc, scenarios, wrk
 from .contestant import Contestant
 from .failure import Failed
 from .figures import of_rounds
@@ -10,7 +10,7 @@ from .stage import SPARE_FILES
 
 WARM_SECONDS = CALIBRATION_SECONDS = 1
 IDLE_ROUNDS = 3  # memory is not a matter of chance; these show it
-DRIVERS = {"wrk": wrk.drive, "pace": pace.drive}
+DRIVERS = {"wrk": wrk.drive, "pace": pace.drive, "handshakes": handshakes.drive}
 
 
 class Comparison:

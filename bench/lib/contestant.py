@@ -1,8 +1,8 @@
 """One server in one scenario: its configuration, its process, and the proof that it does what is measured."""
 import os
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 
-from . import routes
+from . import routes, tls
 from .failure import Failed
 from .origin import Origin
 from .processes import Process, free_port
@@ -50,13 +50,19 @@ class Contestant:
         (self.folder / "config").write_text(fill(template, self.flags(), self.values()))
 
     def flags(self):
-        said = {"log": self.scenario.log, "fields": not self.scenario.bare, "root": os.geteuid() == 0}
+        said = {"log": self.scenario.log, "fields": not self.scenario.bare, "root": os.geteuid() == 0,
+                "tls": self.scenario.tls}
         return {self.scenario.handler} | {flag for flag, holds in said.items() if holds}
 
     def values(self):
         return {"port": self.port, "origin": self.origin and self.origin.port, "site": self.stage.site,
                 "folder": self.folder, "pool": self.scenario.pool, "files_open": self.stage.files_open,
-                "connections_max": self.stage.connections_max, "routes": routes.table(self.scenario.routes)}
+                "connections_max": self.stage.connections_max, **vars(self.stage.certificate), "scheme": self.scheme,
+                "routes": routes.table(self.scenario.routes)}
+
+    @property
+    def scheme(self):
+        return "https" if self.scenario.tls else "http"
 
     # ---- the proof
 
@@ -76,8 +82,11 @@ class Contestant:
 
     def ask(self, fields):
         method, body = ("POST", b"x" * UPLOAD) if self.scenario.mode == "upload" else ("GET", None)
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = self.connection()
         try:
+            connection.connect()
+            if self.scenario.tls:
+                tls.check(self.label, connection.sock)
             connection.request(method, self.scenario.path, body, dict(fields))
             response = connection.getresponse()
             return response.status, response.headers, response.read()
@@ -85,6 +94,11 @@ class Contestant:
             raise Failed(f"{self.label} does not answer: {error!r}\n{self.process.last_words()}") from error
         finally:
             connection.close()
+
+    def connection(self):
+        if self.scenario.tls:
+            return HTTPSConnection("127.0.0.1", self.port, timeout=10, context=self.stage.certificate.client())
+        return HTTPConnection("127.0.0.1", self.port, timeout=10)
 
     def log_lines(self):
         """Lines of the access log, in all its files."""

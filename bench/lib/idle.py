@@ -27,8 +27,15 @@ def measure(contestant):
     return bytes_each
 
 
-def asked_once(contestant):
+def connected(contestant):
     connection = socket.create_connection(("127.0.0.1", contestant.port), 10)
+    if not contestant.scenario.tls:
+        return connection
+    return contestant.stage.certificate.client().wrap_socket(connection, server_hostname="localhost")
+
+
+def asked_once(contestant):
+    connection = connected(contestant)
     connection.sendall(request(contestant.scenario.path, contestant.fields).encode())
     answer = b""
     while len(answer.partition(b"\r\n\r\n")[2]) < contestant.scenario.length:

@@ -20,9 +20,11 @@ class Process:
         program = shutil.which(command[0], path=os.environ["PATH"] + ":/usr/sbin:/sbin")
         if not program:
             raise Failed(f"{name}: {command[0]} is not there")
+        environment = {**os.environ, **(environment or {})}
+        environment.pop("OPENSSL_CONF", None)  # says what our clients offer
         with open(folder / output, "ab") as out, open(folder / "errors.log", "ab") as errors:
             self.popen = subprocess.Popen(["taskset", "-c", str(core), program, *command[1:]], stdin=subprocess.DEVNULL,
-                                          stdout=out, stderr=errors, cwd=folder, env={**os.environ, **(environment or {})})
+                                          stdout=out, stderr=errors, cwd=folder, env=environment)
 
     @property
     def pid(self):
@@ -53,6 +55,14 @@ class Process:
         except subprocess.TimeoutExpired:
             self.popen.kill()
             self.popen.wait()
+
+
+def quietly(command):
+    """Runs a program to its end; what it says is shown if it fails."""
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+    if done.returncode:
+        raise Failed(f"{' '.join(command)}:\n{done.stdout}{done.stderr}")
 
 
 def listens(port):

@@ -5,6 +5,7 @@ from . import routes
 
 KIB, MIB = 1024, 1024 * 1024
 MANY = (1000, 8000)  # connections, where their number is the question
+HANDSHAKERS = 4  # clients that do one handshake after the other
 BROWSER = (
     ("Host", "www.example.com"),
     ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),
@@ -30,8 +31,8 @@ class Scenario:
     path: str = "/1k.txt"
     status: int = 200
     length: int = KIB  # of the response's body
-    driver: str = "wrk"  # or pace, or idle
-    mode: str = "plain"  # what wrk asks; see bench/load/wrk.lua
+    driver: str = "wrk"  # or pace, handshakes or idle
+    mode: str = "plain"  # what wrk asks, see bench/load/wrk.lua; or the kind of handshakes
     connections: int = 64
     fields: tuple = (("Host", "localhost"),)
     conditional: bool = False  # asks with If-None-Match
@@ -40,6 +41,7 @@ class Scenario:
     more: int = 1  # times as many rounds
     log: bool = False
     bare: bool = False  # no server is told to write fields of its own
+    tls: bool = False  # 1.3, to the client
     routes: str = ""  # DreamServer's table
     twins: tuple = ()  # (label, what is different): a second DreamServer to compare with
     without: dict = field(default_factory=dict)  # server → why it cannot take part
@@ -54,6 +56,7 @@ NO_LOG = (("dreamserver, log off", {"log": False}),)
 ONE_ROUTE = (("dreamserver, 1 route", {"routes": routes.ONE}),)
 FIXED = {"answer": "has one fixed answer for each path"}
 NO_HEADS = {"forwarder": "does not read requests, so it writes no log"}
+NO_TLS = {"answer": "knows no TLS", "forwarder": "knows no TLS"}
 NO_POOL = {"forwarder": "opens a connection to the origin for each of the client's, so it is no floor here"}
 
 SCENARIOS = (
@@ -81,6 +84,18 @@ SCENARIOS = (
     Scenario("proxy-1000", "proxied 1 KiB, 1,000 warm connections", "proxy", driver="pace", connections=1000),
     Scenario("proxy-8000", "proxied 1 KiB, 8,000 warm connections", "proxy", driver="pace", connections=8000),
     Scenario("idle", "memory of an idle connection", "files", driver="idle", connections=max(MANY)),
+    Scenario("tls-1k", "proxied 1 KiB over TLS", "proxy", tls=True, without=NO_TLS),
+    Scenario("tls-100k", "proxied 100 KiB over TLS", "proxy", tls=True, path="/100k.txt", length=100 * KIB, without=NO_TLS),
+    Scenario("tls-upload", "proxied upload of 10 MiB over TLS", "proxy", tls=True, path="/upload", length=9, mode="upload",
+             weigh="swallowed", without=NO_TLS),
+    Scenario("tls-file-100k", "file 100 KiB over TLS", "files", tls=True, path="/100k.txt", length=100 * KIB,
+             without=NO_TLS),
+    Scenario("tls-full", "proxied 1 KiB, a full TLS handshake each", "proxy", tls=True, driver="handshakes", mode="new",
+             connections=HANDSHAKERS, without=NO_TLS),
+    Scenario("tls-resumed", "proxied 1 KiB, a resumed TLS handshake each", "proxy", tls=True, driver="handshakes",
+             mode="reuse", connections=HANDSHAKERS, without=NO_TLS),
+    Scenario("tls-idle", "memory of an idle TLS connection", "proxy", tls=True, driver="idle", connections=max(MANY),
+             without=NO_TLS),
     Scenario("latency", "proxied 1 KiB, one connection", "proxy", connections=1),
     Scenario("half-load", "proxied 1 KiB at half load", "proxy", driver="pace", half_rate=True, more=2),
     Scenario("pipelined", "file 1 KiB, pipelined 16 deep", "files", mode="pipelined"),

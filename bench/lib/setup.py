@@ -5,10 +5,11 @@ import shutil
 import subprocess
 
 from .failure import Failed
+from .processes import quietly
 from .servers import PEERS
 from .stage import BENCH
 
-TOOLS = {"wrk": "wrk", "taskset": "util-linux", "gcc": "gcc"}
+TOOLS = {"wrk": "wrk", "taskset": "util-linux", "gcc": "gcc", "openssl": "openssl"}
 HEADERS = "/usr/include/stdio.h"  # gcc alone does not bring them
 
 
@@ -47,10 +48,3 @@ def compile_c(source, folder):
     program = os.path.join(folder, source.stem)
     quietly(["gcc", "-O2", "-Wall", "-Wextra", "-o", program, str(source), "-lm"])
     return program
-
-
-def quietly(command):
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
-    if done.returncode:
-        raise Failed(f"{' '.join(command)}:\n{done.stdout}{done.stderr}")

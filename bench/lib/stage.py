@@ -4,6 +4,8 @@ import resource
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import tls
+
 BENCH = Path(__file__).resolve().parent.parent
 FILES = {"1k.txt": 1 << 10, "100k.txt": 100 << 10, "1m.txt": 1 << 20}
 SPARE_FILES = 500  # descriptors that a server needs for itself
@@ -23,6 +25,7 @@ class Stage:
         self.files_open = raise_limit()
         os.sched_setaffinity(0, [cores.load])
         self.site = self.write_files()
+        self.certificate = tls.make_certificate(self.folder)
 
     def write_files(self):
         site = self.folder / "site"

@@ -34,7 +34,7 @@ def run(contestant, seconds):
     scenario = contestant.scenario
     fields = [part for name, value in contestant.fields for part in ("-H", f"{name}: {value}")]
     command = ["wrk", "-t1", f"-c{scenario.connections}", f"-d{seconds}s", "--timeout", "30s",
-               "-s", str(BENCH / "load" / "wrk.lua"), *fields, f"http://127.0.0.1:{contestant.port}{scenario.path}",
+               "-s", str(BENCH / "load" / "wrk.lua"), *fields, f"{contestant.scheme}://127.0.0.1:{contestant.port}{scenario.path}",
                "--", scenario.mode]
     done = subprocess.run(command, capture_output=True, text=True)
     found = re.search(r"^figures (.*)$", done.stdout, re.M)
