@@ -1,17 +1,15 @@
 //! The client's first message: received whole, and looked at before anything is made for the connection.
 
+use super::first::{Fault, First, encoded};
 use crate::stream::Stream;
 use crate::time::Timer;
-use rustls::server::{Accepted, Acceptor};
+use rustls::server::Accepted;
 use rustls::{ServerConfig, ServerConnection};
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-
-/// The type of a record that carries handshake messages (RFC 8446 §5.1): with that every TLS connection begins.
-const HANDSHAKE: u8 = 22;
 
 /// Received at once. With a post-quantum key share the message has about 1.7 KiB, in two packets.
 const PIECE: usize = 4096;
@@ -45,44 +43,38 @@ impl fmt::Display for NoHello {
 
 /// Receives the client's first message.
 pub(super) async fn receive(stream: &Stream, timer: &Timer) -> Result<Hello, NoHello> {
-    let mut acceptor = Acceptor::default();
-    let mut begun = false;
-    poll_fn(
-        |cx| match poll_receive(stream, &mut acceptor, &mut begun, cx) {
-            Poll::Ready(hello) => Poll::Ready(hello),
-            Poll::Pending => timer.poll(cx).map(|()| Err(NoHello::Slow)),
-        },
-    )
+    let mut first = First::default();
+    poll_fn(|cx| match poll_receive(stream, &mut first, cx) {
+        Poll::Ready(hello) => Poll::Ready(hello),
+        Poll::Pending => timer.poll(cx).map(|()| Err(NoHello::Slow)),
+    })
     .await
 }
 
 fn poll_receive(
     stream: &Stream,
-    acceptor: &mut Acceptor,
-    begun: &mut bool,
+    first: &mut First,
     cx: &mut Context<'_>,
 ) -> Poll<Result<Hello, NoHello>> {
     loop {
         // Not outside of the wait: it would be a part of the connection's memory.
         let mut buffer = [0; PIECE];
         let count = ready!(stream.poll_read(&mut buffer, cx)).map_err(NoHello::Io)?;
-        let mut received = &buffer[..count];
-        if received.is_empty() {
+        if count == 0 {
             return Poll::Ready(Err(NoHello::Io(io::ErrorKind::UnexpectedEof.into())));
         }
-        if !*begun && received[0] != HANDSHAKE && received[0].is_ascii_alphabetic() {
-            return Poll::Ready(Err(NoHello::Http));
+        if let Some(accepted) = first.take(&buffer[..count])? {
+            return Poll::Ready(Ok(Hello(accepted)));
         }
-        *begun = true;
-        while !received.is_empty() {
-            acceptor.read_tls(&mut received).map_err(NoHello::Io)?;
-            match acceptor.accept() {
-                Ok(Some(accepted)) => return Poll::Ready(Ok(Hello(accepted))),
-                Ok(None) => {}
-                Err((error, alert)) => {
-                    return Poll::Ready(Err(NoHello::Broken(error, encoded(alert))));
-                }
-            }
+    }
+}
+
+impl From<Fault> for NoHello {
+    fn from(fault: Fault) -> NoHello {
+        match fault {
+            Fault::Http => NoHello::Http,
+            Fault::Broken(error, alert) => NoHello::Broken(error, alert),
+            Fault::Io(error) => NoHello::Io(error),
         }
     }
 }
@@ -110,11 +102,4 @@ impl Hello {
             .into_connection(config)
             .map_err(|(error, alert)| (error, encoded(alert)))
     }
-}
-
-fn encoded(mut alert: rustls::server::AcceptedAlert) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    // Memory takes what is written to it.
-    let _ = alert.write_all(&mut bytes);
-    bytes
 }

@@ -3,6 +3,7 @@
 //! The library does the protocol; here is what it cannot know. The client's first message is read before anything is made for it,
 //! because what follows depends on the name in it.
 
+mod first;
 mod hello;
 mod site;
 mod store;

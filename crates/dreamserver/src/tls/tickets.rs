@@ -210,6 +210,29 @@ impl ProducesTickets for Ticketer {
     }
 }
 
+/// Opens any bytes as a ticket, and reads them as keys; for fuzzing.
+///
+/// # Panics
+/// If what nobody has sealed opens, or what was sealed does not.
+#[cfg(any(test, fuzzing))]
+pub fn fuzz_ticket(input: &[u8]) {
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000);
+    // One key, whose secret nobody of those who fuzz can guess.
+    let name = [b'n'; NAME];
+    let mut secret = [0; SECRET];
+    rand::fill(&mut secret).expect("a source of randomness");
+    let key = Arc::new(Key::new(name, secret, now));
+    let keys = Arc::new(TicketKeys(RwLock::new(vec![key])));
+    let ticketer = Ticketer::new(keys, None);
+    assert_eq!(ticketer.decrypt(input), None);
+    let sealed = ticketer.encrypt(input).expect("a key seals");
+    assert_eq!(ticketer.decrypt(&sealed).as_deref(), Some(input));
+    if let Ok(read) = TicketKeys::from_bytes(input, now) {
+        let again = TicketKeys::from_bytes(&read.to_bytes(), now).expect("its own bytes");
+        assert_eq!(again.to_bytes(), read.to_bytes());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -266,6 +289,14 @@ mod tests {
             Err(InvalidKeys)
         ));
         assert!(TicketKeys::from_bytes(b"", start).is_ok());
+    }
+
+    #[test]
+    fn the_fuzz_corpus() {
+        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/tls_ticket");
+        for entry in std::fs::read_dir(corpus).unwrap() {
+            fuzz_ticket(&std::fs::read(entry.unwrap().path()).unwrap());
+        }
     }
 
     #[test]
