@@ -19,6 +19,8 @@ use std::sync::Arc;
 #[derive(Default)]
 pub struct Trusts {
     made: HashMap<(EndpointAddress, EndpointTls), Kept<Arc<Trust>>>,
+    /// Something may have been made that nobody goes by.
+    unused: bool,
 }
 
 impl Trusts {
@@ -53,9 +55,15 @@ impl Trusts {
         })
     }
 
-    /// Has any of the files changed since it was read?
-    pub fn have_changed(&self) -> bool {
-        self.made.values().any(Kept::has_changed)
+    /// Has any of the files changed since what is in use was read? Whoever asks takes what there is now.
+    pub fn have_changed(&mut self) -> bool {
+        let unused = std::mem::take(&mut self.unused);
+        unused && !self.made.is_empty() || self.made.values().any(Kept::has_changed)
+    }
+
+    /// What was made last is not used, for another reason.
+    pub fn leave_unused(&mut self) {
+        self.unused = true;
     }
 
     /// Forgets what the configuration no longer names.

@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 pub struct Files {
     pairs: HashMap<Pair, Kept<Credential>>,
     policies: HashMap<ClientsConfig, Kept<ClientPolicy>>,
+    /// Something may have been read that nobody goes by.
+    unused: bool,
 }
 
 /// What is in use of some files.
@@ -68,9 +70,17 @@ impl Files {
         keep(&mut self.policies, clients, &[&clients.ca], load)
     }
 
-    /// Has any of the files changed since it was read?
-    pub fn have_changed(&self) -> bool {
-        self.pairs.values().any(Kept::has_changed) || self.policies.values().any(Kept::has_changed)
+    /// Has any of the files changed since what is in use was read? Whoever asks takes what there is now.
+    pub fn have_changed(&mut self) -> bool {
+        let unused = std::mem::take(&mut self.unused);
+        unused && !(self.pairs.is_empty() && self.policies.is_empty())
+            || self.pairs.values().any(Kept::has_changed)
+            || self.policies.values().any(Kept::has_changed)
+    }
+
+    /// What was read last is not used, for another reason: it is there for the next who asks whether files have changed.
+    pub fn leave_unused(&mut self) {
+        self.unused = true;
     }
 
     /// Forgets what the configuration no longer names.

@@ -426,6 +426,8 @@ impl Server {
         match self.read_again() {
             Ok(()) => tracing::info!("the configuration was read again"),
             Err(error) => {
+                self.secure.leave_unused();
+                self.trusts.leave_unused();
                 const REFUSED: &str = "the new configuration is refused, the old one stays";
                 if self.plan.detaches() {
                     tracing::error!(%error, "{REFUSED}");

@@ -133,6 +133,11 @@ impl Secure {
         }
     }
 
+    /// The configuration for which certificates were read last is refused: what they say is looked at again.
+    pub(super) fn leave_unused(&mut self) {
+        self.files.leave_unused();
+    }
+
     /// A regular look: changes the keys of tickets if it is time, and tells whether there are other certificates now.
     pub(super) fn look(&mut self) -> bool {
         self.keys.rotate(SystemTime::now());

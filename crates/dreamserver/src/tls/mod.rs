@@ -18,7 +18,7 @@ pub use tickets::{InvalidKeys, TicketKeys};
 
 use crate::error;
 use crate::exchange::{Peer, Security};
-use crate::protocol::h1::serve_connection;
+use crate::protocol::h1::{discard, serve_connection};
 use crate::serve::Core;
 use crate::stream::Stream;
 use crate::time::Timer;
@@ -108,12 +108,15 @@ async fn shake_hands(
     stream: Stream,
     peer: &Peer,
 ) -> Result<(Stream, Security), Refusal> {
-    let timer = Timer::new(&core.clock);
-    timer.set(core.current().timeouts.tls_handshake);
+    let (timer, begun) = (Timer::new(&core.clock), core.clock.elapsed());
+    let time = core.current().timeouts.tls_handshake;
+    timer.set(time);
     let hello = match hello::receive(&stream, &timer).await {
         Ok(hello) => hello,
-        Err(refusal) => return Err(decline(&stream, peer, refusal)),
+        Err(refusal) => return Err(decline(core, &stream, peer, refusal, &timer).await),
     };
+    // What it waits for a certificate is not the client's time.
+    let left = time.saturating_sub(core.clock.elapsed() - begun);
     if let Some(config) = terms.challenge(&hello) {
         return Err(show(stream, hello, config, &timer).await);
     }
@@ -124,7 +127,7 @@ async fn shake_hands(
     let Some(config) = agree(&site, name.as_deref(), peer.local.ip(), &timer).await else {
         return Err(unknown(&stream, name));
     };
-    timer.set(core.current().timeouts.tls_handshake);
+    timer.set(left);
     let connection = hello.accept(config).map_err(|(error, alert)| {
         write_at_once(&stream, &alert);
         Refusal::Refused(error)
@@ -189,9 +192,19 @@ async fn show(stream: Stream, hello: Hello, config: Arc<ServerConfig>, timer: &T
 }
 
 /// Tells a client why what it sent is no handshake, as far as it would understand.
-fn decline(stream: &Stream, peer: &Peer, refusal: NoHello) -> Refusal {
+async fn decline(
+    core: &Core,
+    stream: &Stream,
+    peer: &Peer,
+    refusal: NoHello,
+    timer: &Timer,
+) -> Refusal {
     match &refusal {
-        NoHello::Http => write_at_once(stream, &error::plain_on_secure_port(peer.local.port())),
+        NoHello::Http => {
+            write_at_once(stream, &error::plain_on_secure_port(peer.local.port()));
+            // A close with unread bytes would take the answer away from it.
+            discard(stream, timer, &core.snapshot().timeouts).await;
+        }
         NoHello::Broken(_, alert) => write_at_once(stream, alert),
         NoHello::Slow => return Refusal::Slow,
         NoHello::Io(_) => {}

@@ -1,6 +1,7 @@
 //! The subject of a certificate as text that cannot be read in two ways (RFC 4514), and that a field can hold.
 
 use std::fmt::Write;
+use x509_parser::asn1_rs::{Any, ToDer};
 use x509_parser::objects::{oid_registry, oid2abbrev};
 use x509_parser::prelude::parse_x509_certificate;
 use x509_parser::x509::AttributeTypeAndValue;
@@ -24,12 +25,26 @@ pub(super) fn of(certificate: &[u8]) -> Option<String> {
 }
 
 fn write_attribute(attribute: &AttributeTypeAndValue<'_>, out: &mut String) -> Option<()> {
-    match oid2abbrev(attribute.attr_type(), oid_registry()) {
-        Ok(name) => out.push_str(name),
-        Err(_) => out.push_str(&attribute.attr_type().to_id_string()),
+    let name = oid2abbrev(attribute.attr_type(), oid_registry()).ok();
+    match name {
+        Some(name) => out.push_str(name),
+        None => out.push_str(&attribute.attr_type().to_id_string()),
     }
     out.push('=');
-    write_value(attribute.as_str().ok()?, out);
+    match (name, attribute.as_str()) {
+        (Some(_), Ok(text)) => write_value(text, out),
+        _ => write_encoded(attribute.attr_value(), out)?,
+    }
+    Some(())
+}
+
+/// What has no short name, or is no text, is written as it is in the certificate (RFC 4514 §2.4).
+fn write_encoded(value: &Any<'_>, out: &mut String) -> Option<()> {
+    out.push('#');
+    for byte in value.to_der_vec().ok()? {
+        // Memory takes what is written to it.
+        let _ = write!(out, "{byte:02X}");
+    }
     Some(())
 }
 
@@ -75,6 +90,19 @@ mod tests {
         ];
         assert_eq!(subject(&parts), "CN=alice,O=Example");
         assert_eq!(subject(&[]), "");
+    }
+
+    #[test]
+    fn what_has_no_short_name_is_written_as_it_is() {
+        let department = DnType::CustomDnType(vec![1, 3, 6, 1, 4, 1, 32473, 1]);
+        let parts = [(DnType::CommonName, "alice"), (department, "a,b")];
+        assert_eq!(subject(&parts), "1.3.6.1.4.1.32473.1=#0C03612C62,CN=alice");
+        let blob = rcgen::DnValue::BmpString("ab".try_into().unwrap());
+        let mut params = CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, blob);
+        let signed = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        assert_eq!(of(signed.der()).unwrap(), "CN=#1E0400610062");
     }
 
     #[test]

@@ -13,15 +13,21 @@ use std::task::Poll;
 pub(super) async fn close(stream: &Stream, incoming: Option<Box<Incoming>>, timeouts: &Timeouts) {
     stream.shutdown(Shutdown::Write);
     let Some(incoming) = incoming else { return };
-    let total = Timer::new(incoming.timer.clock());
+    discard(stream, &incoming.timer, timeouts).await;
+    incoming.timer.clear();
+}
+
+/// Reads what the client still sends, and throws it away, until it ends or its time is over.
+pub async fn discard(stream: &Stream, timer: &Timer, timeouts: &Timeouts) {
+    let total = Timer::new(timer.clock());
     total.set(timeouts.linger_total);
-    incoming.timer.set(timeouts.linger);
+    timer.set(timeouts.linger);
     poll_fn(|cx| {
         // Not outside: it would be a part of every connection, lingering or not.
         let mut scratch = [0; 4096];
         loop {
             match stream.poll_read(&mut scratch, cx) {
-                Poll::Ready(Ok(count)) if count > 0 => incoming.timer.set(timeouts.linger),
+                Poll::Ready(Ok(count)) if count > 0 => timer.set(timeouts.linger),
                 Poll::Ready(_) => return Poll::Ready(()),
                 Poll::Pending => break,
             }
@@ -29,11 +35,10 @@ pub(super) async fn close(stream: &Stream, incoming: Option<Box<Incoming>>, time
                 return Poll::Ready(());
             }
         }
-        let over = total.poll(cx).is_ready() | incoming.timer.poll(cx).is_ready();
+        let over = total.poll(cx).is_ready() | timer.poll(cx).is_ready();
         if over { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
-    incoming.timer.clear();
 }
 
 /// Breaks the connection off, so that the client cannot take half an answer for a whole one.

@@ -5,6 +5,8 @@ mod linger;
 mod outgoing;
 mod tunnel;
 
+pub use linger::discard;
+
 use crate::error;
 use crate::exchange::{Body, BodyHandle, Peer, Request, Response};
 use crate::log::Record;

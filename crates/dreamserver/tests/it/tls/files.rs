@@ -1,6 +1,7 @@
 //! Certificates in files: replaced on the disk, they are taken when they fit; named wrongly, they are reported.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 
 use dream_testkit::{Authority, Client, Folder, KeyKind, Origin, Security, Signal, eventually};
@@ -81,6 +82,26 @@ fn a_pair_that_does_not_do_keeps_no_other_from_being_taken() {
         eventually("it is served", || leaf(&house) == *new.leaf());
         assert_eq!(house.server.messages().matches(complaint).count(), 1);
     }
+}
+
+#[test]
+fn what_was_read_for_a_configuration_that_is_refused_is_taken() {
+    let house = house(Origin::echo());
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let file = house.home.join("dreamserver.toml");
+    let config = fs::read_to_string(&file).unwrap();
+    let both = format!(
+        "tls = [\"127.0.0.1:0\", \"{}\"]",
+        taken.local_addr().unwrap()
+    );
+    let refused = config.replace("tls = \"127.0.0.1:0\"", &both);
+    assert_ne!(refused, config);
+    fs::write(&file, refused).unwrap();
+    let new = house.ca.issue(KeyKind::Ecdsa, &["a.example"]);
+    new.write(house.home.path(), "a");
+    house.server.signal(Signal::HUP);
+    house.server.message(|line| line.contains("is refused"));
+    eventually("it is served", || leaf(&house) == *new.leaf());
 }
 
 #[test]

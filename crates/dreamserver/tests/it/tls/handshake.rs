@@ -4,6 +4,7 @@ use dream_testkit::{Client, DEADLINE, Origin, Security, alert, eventually, poll_
 use rustls::crypto::aws_lc_rs::{default_provider, kx_group};
 use rustls::version::{TLS12, TLS13};
 use rustls::{AlertDescription, NamedGroup, ProtocolVersion};
+use std::time::{Duration, Instant};
 
 use super::{get, hello, house, house_with};
 
@@ -175,4 +176,17 @@ fn a_slow_handshake_ends_and_frees_its_place() {
     drop(dribbling);
     eventually("its place is free", || house.server.descriptors() <= before);
     house.serves();
+}
+
+#[test]
+fn a_handshake_has_its_time_once() {
+    let house = house_with(Origin::echo(), "[timeouts]\ntls_handshake = \"3s\"\n");
+    let begun = Instant::now();
+    let mut client = Client::connect(house.tls);
+    assert!(!client.closes_within(Duration::from_secs(2)));
+    client.send(hello(&house.security()));
+    client.read_to_end();
+    // After the first message it has what is left, and not all of it again.
+    let ended = begun.elapsed();
+    assert!(ended < Duration::from_millis(4800), "{ended:?}");
 }

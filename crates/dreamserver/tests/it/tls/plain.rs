@@ -1,6 +1,6 @@
 //! HTTP without TLS on the port of TLS.
 
-use dream_testkit::{Client, Origin};
+use dream_testkit::{Client, Origin, eventually};
 
 use super::house;
 
@@ -41,4 +41,21 @@ fn who_forgets_the_s_is_told() {
         assert!(client.read_to_end().is_empty(), "{shown}");
     }
     house.serves();
+}
+
+#[test]
+fn who_still_sends_reads_the_answer_all_the_same() {
+    let house = house(Origin::echo());
+    let mut client = Client::connect(house.tls);
+    client.send("POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 1000000\r\n\r\n");
+    eventually("it is answered", || client.has_bytes());
+    // A reset would take the answer away.
+    for _ in 0..100 {
+        client.send([b'b'; 10_000]);
+    }
+    assert_eq!(client.answer().status, 400);
+    assert!(client.read_to_end().is_empty());
+    let before = house.server.descriptors();
+    drop(client);
+    eventually("its place is free", || house.server.descriptors() < before);
 }
