@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -88,6 +89,15 @@ impl Authority {
         let mut params = CertificateParams::new(names).expect("names that a certificate can hold");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.sign(params, kind)
+    }
+
+    /// The same, valid from and until these times only.
+    pub fn issue_between(&self, names: &[&str], from: SystemTime, until: SystemTime) -> Issued {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).expect("names that a certificate can hold");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        (params.not_before, params.not_after) = (from.into(), until.into());
+        self.sign(params, KeyKind::Ecdsa)
     }
 
     /// A client's leaf with this subject, the least specific part first.

@@ -6,6 +6,7 @@
 
 mod authority;
 mod bytes;
+mod caddy;
 mod client;
 mod directory;
 mod folder;
@@ -18,6 +19,7 @@ mod wait;
 
 pub use authority::{Authority, Issued, KeyKind};
 pub use bytes::{Checksum, Random, pattern};
+pub use caddy::Caddy;
 pub use client::{Client, ReadError};
 pub use directory::Directory;
 pub use folder::Folder;

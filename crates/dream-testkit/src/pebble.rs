@@ -1,6 +1,6 @@
 //! Pebble, the ACME server that its makers test clients with, and the DNS server that comes with it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -91,6 +91,12 @@ impl Pebble {
     /// Starts `pebble`, which finds names by `dns` and looks at these ports of theirs. `settings` are its environment.
     #[track_caller]
     pub fn start(dns: &Dns, http: u16, tls: u16, settings: &[(&str, &str)]) -> Pebble {
+        Pebble::with(dns, http, tls, settings, "")
+    }
+
+    /// The same with more in its configuration: members of a JSON object, each with a comma before it.
+    #[track_caller]
+    pub fn with(dns: &Dns, http: u16, tls: u16, settings: &[(&str, &str)], more: &str) -> Pebble {
         let folder = Folder::new("pebble");
         let (port, management) = (free_port(), free_port());
         write_credential(&folder);
@@ -98,7 +104,7 @@ impl Pebble {
             "config.json",
             format!(
                 r#"{{"pebble": {{"listenAddress": "127.0.0.1:{port}", "managementListenAddress": "127.0.0.1:{management}",
-                "certificate": "{0}/server.pem", "privateKey": "{0}/server.key", "httpPort": {http}, "tlsPort": {tls}}}}}"#,
+                "certificate": "{0}/server.pem", "privateKey": "{0}/server.key", "httpPort": {http}, "tlsPort": {tls}{more}}}}}"#,
                 folder.text()
             ),
         );
@@ -126,7 +132,9 @@ impl Pebble {
         management: u16,
         settings: &[(&str, &str)],
     ) -> Pebble {
-        let process = Process::start(
+        let log = File::create(folder.join(LOG)).expect("a writable folder");
+        let process = Process::logging(
+            log,
             Command::new("pebble")
                 .arg("-config")
                 .arg(folder.join("config.json"))
@@ -155,6 +163,12 @@ impl Pebble {
         self.folder.join("root.pem")
     }
 
+    /// How many orders it was asked for.
+    pub fn orders(&self) -> usize {
+        let log = fs::read_to_string(self.folder.join(LOG)).expect("it writes what it does");
+        log.matches("POST /order-plz").count()
+    }
+
     /// The root of the certificates that it gives, as PEM.
     #[track_caller]
     pub fn issuer(&self) -> String {
@@ -179,16 +193,25 @@ impl Pebble {
     }
 }
 
+/// Where it writes what it does.
+const LOG: &str = "pebble.log";
+
 /// A process that ends with the test.
 #[derive(Debug)]
-struct Process(Child);
+pub(crate) struct Process(Child);
 
 impl Process {
     #[track_caller]
-    fn start(command: &mut Command) -> Process {
+    pub(crate) fn start(command: &mut Command) -> Process {
+        Process::logging(Stdio::null(), command)
+    }
+
+    /// What it says goes to `out`.
+    #[track_caller]
+    pub(crate) fn logging(out: impl Into<Stdio>, command: &mut Command) -> Process {
         let quiet = command
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(out)
             .stderr(Stdio::null());
         let child = quiet.spawn();
         Process(child.unwrap_or_else(|error| panic!("{command:?} does not start: {error}")))
@@ -203,7 +226,7 @@ impl Drop for Process {
 }
 
 #[track_caller]
-fn until_open(port: u16) {
+pub(crate) fn until_open(port: u16) {
     eventually("a helper of the test listens", || {
         TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
     });

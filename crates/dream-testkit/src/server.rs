@@ -50,14 +50,7 @@ impl Server {
     /// Starts `binary` in `folder` and waits until it says where it listens.
     #[track_caller]
     pub fn start_in(binary: &str, folder: &Path, arguments: &[&str]) -> Server {
-        let mut child = Command::new(binary)
-            .args(arguments)
-            // Tests run side by side, and beside a server of the person who runs them.
-            .env("DREAM_CONTROL", "off")
-            .current_dir(folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+        let mut child = command(binary, folder, arguments)
             .spawn()
             .unwrap_or_else(|error| panic!("{binary} does not start: {error}"));
         let stdout = Lines::collect(child.stdout.take().expect("a piped output"));
@@ -76,14 +69,7 @@ impl Server {
     /// Runs `binary` until it ends by itself, at most [`DEADLINE`].
     #[track_caller]
     pub fn run(binary: &str, folder: &Path, arguments: &[&str]) -> Exit {
-        let mut child = Command::new(binary)
-            .args(arguments)
-            // Tests run side by side, and beside a server of the person who runs them.
-            .env("DREAM_CONTROL", "off")
-            .current_dir(folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+        let mut child = command(binary, folder, arguments)
             .spawn()
             .unwrap_or_else(|error| panic!("{binary} does not start: {error}"));
         let stdout = Lines::collect(child.stdout.take().expect("a piped output"));
@@ -157,6 +143,17 @@ impl Server {
     /// The most memory that it ever held, in bytes.
     pub fn peak_rss(&self) -> u64 {
         self.memory("VmHWM:")
+    }
+
+    /// The time that it has had of the processors, its own and the kernel's for it; in steps of 10 ms.
+    #[track_caller]
+    pub fn processor_time(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id())).expect("it runs");
+        // The name in parentheses may hold anything; behind it `utime` and `stime` are the 12th and 13th.
+        let (_, behind) = stat.rsplit_once(") ").expect("a name in parentheses");
+        let ticks = behind.split(' ').skip(11).take(2);
+        let ticks: u64 = ticks.filter_map(|field| field.parse::<u64>().ok()).sum();
+        Duration::from_millis(ticks * 10)
     }
 
     /// How many descriptors it has open.
@@ -243,6 +240,22 @@ impl fmt::Display for Exit {
             self.code, self.stdout, self.stderr
         )
     }
+}
+
+/// Tests run side by side, and beside a server and a CA of the person who runs them.
+fn command(binary: &str, folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary);
+    command
+        .args(arguments)
+        .env("DREAM_CONTROL", "off")
+        .env("HOME", folder)
+        .env_remove("XDG_DATA_HOME")
+        .env_remove("CAROOT")
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
 }
 
 /// A port on which nobody listens; another program may of course take it.

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::sign::SingleCertAndKey;
 use rustls::{
     AlertDescription, ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion,
@@ -48,6 +49,27 @@ impl Security {
             .with_protocol_versions(versions)
             .expect("the provider has these versions")
             .with_root_certificates(roots(authority))
+            .with_no_client_auth();
+        config.resumption = Resumption::disabled();
+        Security {
+            config: Arc::new(config),
+            name: server_name(name),
+        }
+    }
+
+    /// Asks for `name`, and trusts whom these roots say, as PEM.
+    #[track_caller]
+    pub fn trusting(roots: &str, name: &str) -> Security {
+        let mut store = RootCertStore::empty();
+        for root in CertificateDer::pem_slice_iter(roots.as_bytes()) {
+            store
+                .add(root.expect("PEM of certificates"))
+                .expect("the certificate of a CA");
+        }
+        let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("the provider has these versions")
+            .with_root_certificates(store)
             .with_no_client_auth();
         config.resumption = Resumption::disabled();
         Security {

@@ -9,9 +9,10 @@ use crate::challenges::{ALPN, Challenges, PREFIX};
 use crate::config::AcmeOptions;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{
-    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key,
 };
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::version::TLS13;
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use std::fmt::Write;
 use std::io;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use x509_parser::prelude::parse_x509_certificate;
 
 /// Tells which ways the authority could go to see that the name is ours, the one that went well before first.
 ///
@@ -168,12 +170,12 @@ async fn probe_tls(
     }
 }
 
-/// A client that wants to see this certificate and no other.
+/// A client that wants to see this certificate and no other, of a server that has TLS 1.3 as ours does.
 fn only(leaf: CertificateDer<'static>) -> Result<ClientConfig, rustls::Error> {
     let provider: Arc<CryptoProvider> = rustls::crypto::aws_lc_rs::default_provider().into();
     let algorithms = provider.signature_verification_algorithms;
     let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
+        .with_protocol_versions(&[&TLS13])?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Only { leaf, algorithms }))
         .with_no_client_auth();
@@ -204,11 +206,11 @@ impl ServerCertVerifier for Only {
 
     fn verify_tls12_signature(
         &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, leaf, signed, &self.algorithms)
+        Err(rustls::Error::General("TLS 1.2 was not offered".into()))
     }
 
     fn verify_tls13_signature(
@@ -217,7 +219,11 @@ impl ServerCertVerifier for Only {
         leaf: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, leaf, signed, &self.algorithms)
+        // The library would read the certificate for the key, and it reads none with an extension that it does not know.
+        let unreadable = |_| rustls::CertificateError::BadEncoding;
+        let (_, leaf) = parse_x509_certificate(leaf).map_err(unreadable)?;
+        let key = SubjectPublicKeyInfoDer::from(leaf.public_key().raw);
+        verify_tls13_signature_with_raw_key(message, &key, signed, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

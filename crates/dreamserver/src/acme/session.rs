@@ -116,6 +116,12 @@ impl Session {
             .await;
         let (account, credentials) = match created {
             Ok(created) => created,
+            Err(Error::Api(problem)) if eab.is_some() && is_of_account(&problem) => {
+                let advice =
+                    "see that `id` and `key` of `acme.eab` are those that the authority gave you";
+                let told = failure::explain(&problem).text;
+                return Err(Failure::new(Cause::Authority, told, advice));
+            }
             Err(error) => return Ok(Err(error)),
         };
         folder
@@ -222,6 +228,12 @@ fn file_name(directory: &str) -> String {
         host.trim_start_matches('.'),
         crc32fast::hash(directory.as_bytes())
     )
+}
+
+/// Does the authority refuse the account itself (RFC 8555 §7.3.4)?
+fn is_of_account(problem: &instant_acme::Problem) -> bool {
+    let kind = problem.r#type.as_deref().unwrap_or_default();
+    kind.ends_with(":unauthorized") || kind.ends_with(":malformed")
 }
 
 #[cfg(test)]

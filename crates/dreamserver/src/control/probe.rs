@@ -25,7 +25,7 @@ pub(super) async fn answers(target: &Target, check: Option<&str>) -> bool {
 }
 
 /// `localhost` is both of its addresses, as for requests.
-fn addresses(target: &Target) -> Vec<SocketAddr> {
+pub(super) fn addresses(target: &Target) -> Vec<SocketAddr> {
     match target.host {
         Some(host) => vec![SocketAddr::new(host, target.port)],
         None => [

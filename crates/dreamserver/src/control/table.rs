@@ -3,6 +3,8 @@
 //! The two differ while a name moves: until its new target answers, requests go to the one that it comes from.
 
 use super::entries::Entries;
+use super::probe;
+use crate::acme::Check;
 use crate::address::EndpointAddress;
 use crate::exchange::Scheme;
 use crate::metrics::{Account, Accounts, Sum};
@@ -61,6 +63,7 @@ impl Table {
         };
         let named = |(name, entry): (_, Entry)| {
             table.note_owner(name, Some(&entry));
+            table.note_check(name, Some(&entry));
             (name, table.named(None, &entry.routed()))
         };
         let routed = entries.iter().map(named).collect();
@@ -96,6 +99,7 @@ impl Table {
         let Change { name, entry } = change;
         let after = entry.as_ref().map(Entry::routed);
         self.note_owner(&name, entry.as_ref());
+        self.note_check(&name, entry.as_ref());
         let before = match entry {
             Some(entry) => self.entries.insert(&name, entry),
             None => self.entries.remove(&name),
@@ -130,6 +134,19 @@ impl Table {
         }
         if let Some(entry) = entry.filter(|entry| waits(entry)) {
             unowned.entry(entry.port).or_default().insert(name.into());
+        }
+    }
+
+    /// Says whom to ask which names there are below a wildcard: the program that serves it, at its check.
+    fn note_check(&self, name: &str, entry: Option<&Entry>) {
+        if name.starts_with("*.") {
+            let check = entry.and_then(|entry| {
+                Some(Check {
+                    path: entry.check.as_deref()?.to_owned(),
+                    addresses: probe::addresses(&entry.routed()),
+                })
+            });
+            self.publisher.set_check(name, check);
         }
     }
 

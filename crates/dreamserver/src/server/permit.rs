@@ -1,7 +1,7 @@
 //! Which names are served here, for whoever orders certificates: those of the configuration, and those that were announced.
 
 use super::publisher::Latest;
-use crate::acme::{Permission, Wildcard};
+use crate::acme::{Check, Permission, Wildcard};
 use crate::config::Config;
 use crate::router::{Host, HostPattern, Names};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -40,22 +40,31 @@ impl Permit {
         if configured.get(name).is_some() {
             return Permission::Exact;
         }
-        if let Some(found) = announced.as_ref().and_then(|names| kind(names, name)) {
+        let check = |pattern: &str| self.announced.check(pattern);
+        if let Some(found) = announced
+            .as_ref()
+            .and_then(|names| kind(names, name, check))
+        {
             return found;
         }
-        kind(&configured, name).unwrap_or(Permission::No)
+        // The configuration names nobody to ask.
+        kind(&configured, name, |_| None).unwrap_or(Permission::No)
     }
 }
 
-/// How these names hold for `name`, if they do.
-fn kind<T>(names: &Names<T>, name: &str) -> Option<Permission> {
+/// How these names hold for `name`, if they do; `check` says whom to ask about names below a wildcard.
+fn kind<T>(
+    names: &Names<T>,
+    name: &str,
+    check: impl Fn(&str) -> Option<Check>,
+) -> Option<Permission> {
     if names.get(name).is_some() {
         return Some(Permission::Exact);
     }
     let mut buffer = [0; _];
     names.find(Host::new(name.as_bytes(), &mut buffer))?;
     let pattern = above(name).find(|pattern| names.get(pattern).is_some())?;
-    let check = None;
+    let check = check(&pattern);
     Some(Permission::Wildcard(Wildcard { pattern, check }))
 }
 

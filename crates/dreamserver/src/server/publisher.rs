@@ -4,12 +4,14 @@
 //! changes fills no mailbox. Nothing here touches the configuration's snapshots, nor do reloads touch the names.
 
 use super::build;
+use crate::acme::Check;
 use crate::address::EndpointAddress;
 use crate::metrics::{Meter, Metrics};
 use crate::serve::{Announced, Core, Route};
 use crate::upstream::Registry;
+use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::watch;
 
 /// Publishes names to all cores; for the one thread that hears announcements.
@@ -17,6 +19,7 @@ pub struct Publisher {
     registry: Registry,
     metrics: Arc<Metrics>,
     names: watch::Sender<Version>,
+    checks: Checks,
     /// The version that each core routes by.
     followers: Vec<watch::Receiver<u64>>,
     /// What was published before and a core or an exchange may still use: freed here and not on a core.
@@ -46,19 +49,43 @@ pub(super) struct News {
 
 /// A look at what was published last, from any thread.
 #[derive(Clone)]
-pub(super) struct Latest(watch::Receiver<Version>);
+pub(super) struct Latest {
+    names: watch::Receiver<Version>,
+    checks: Checks,
+}
+
+/// Whom to ask which names there are below an announced wildcard, by the wildcard.
+type Checks = Arc<RwLock<HashMap<Box<str>, Check>>>;
 
 impl Latest {
     /// Nothing where no announcements are taken.
     pub(super) fn get(&self) -> Option<Arc<Announced>> {
-        self.0.borrow().names.clone()
+        self.names.borrow().names.clone()
+    }
+
+    /// Whom to ask about names below this wildcard.
+    pub(super) fn check(&self, wildcard: &str) -> Option<Check> {
+        let checks = self.checks.read().unwrap_or_else(PoisonError::into_inner);
+        checks.get(wildcard).cloned()
     }
 }
 
 impl Publisher {
     /// What was published last, whenever somebody looks.
     pub(super) fn latest(&self) -> Latest {
-        Latest(self.names.subscribe())
+        Latest {
+            names: self.names.subscribe(),
+            checks: self.checks.clone(),
+        }
+    }
+
+    /// From now on, this is who is asked which names there are below an announced wildcard, for their certificates.
+    pub fn set_check(&self, wildcard: &str, check: Option<Check>) {
+        let mut checks = self.checks.write().unwrap_or_else(PoisonError::into_inner);
+        match check {
+            Some(check) => checks.insert(wildcard.into(), check),
+            None => checks.remove(wildcard),
+        };
     }
 
     /// A publisher, and the subscriptions of so many cores. Announcements are off until names are published.
@@ -78,6 +105,7 @@ impl Publisher {
             registry: registry.clone(),
             metrics,
             names: sender,
+            checks: Checks::default(),
             followers,
             retired: Vec::new(),
             sweep_at: SWEEP_AT,

@@ -31,7 +31,12 @@ pub(crate) struct House {
 
 impl House {
     pub(crate) fn new() -> House {
-        let mut bound = bind((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap();
+        House::at(0)
+    }
+
+    /// At this port.
+    pub(crate) fn at(port: u16) -> House {
+        let mut bound = bind((Ipv4Addr::LOCALHOST, port).into(), 1).unwrap();
         let bound = bound.remove(0);
         let (address, challenges) = (bound.address, Challenges::default());
         let (stop, stopped) = oneshot::channel();

@@ -3,6 +3,7 @@
 use crate::house::{House, Plan, authority, failed, wait, wait_all};
 use dream_testkit::{Client, Dns, Folder, Pebble, eventually, poll_until};
 use dreamserver::acme::{Check, Clock, Permission, Refusal, Wildcard};
+use dreamserver::config::Eab;
 use dreamserver::credential::Credential;
 use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;
@@ -23,21 +24,33 @@ struct Town {
     folder: Folder,
 }
 
-/// Nothing where Pebble is missing, and may be.
-fn town(settings: &[(&str, &str)]) -> Option<Town> {
-    let found = Command::new("pebble").arg("--version").output().is_ok();
+/// Is this program there? It may be missing where nothing says that it must not.
+pub(crate) fn has(program: &str) -> bool {
+    let found = Command::new(program).arg("--version").output().is_ok();
     let required = env::var_os("CI").is_some()
         || env::var("DREAM_PEERS").is_ok_and(|value| value == "required");
     assert!(
         found || !required,
-        "pebble is missing, and peers are required"
+        "{program} is missing, and peers are required"
     );
     if !found {
-        println!("LEFT OUT: pebble is missing");
+        println!("LEFT OUT: {program} is missing");
+    }
+    found
+}
+
+/// Nothing where Pebble is missing, and may be.
+fn town(settings: &[(&str, &str)]) -> Option<Town> {
+    town_with(settings, "")
+}
+
+/// The same with more in Pebble's configuration.
+fn town_with(settings: &[(&str, &str)], more: &str) -> Option<Town> {
+    if !has("pebble") {
         return None;
     }
     let (house, dns) = (House::new(), Dns::start());
-    let pebble = Pebble::start(&dns, house.address.port(), 1, settings);
+    let pebble = Pebble::with(&dns, house.address.port(), 1, settings, more);
     Some(Town {
         house,
         dns,
@@ -58,27 +71,31 @@ impl Town {
         plan
     }
 
-    /// Does a browser that trusts this authority take the certificate for the name?
     #[track_caller]
     fn assert_valid(&self, credential: &Credential, name: &str) {
-        let mut roots = RootCertStore::empty();
-        roots
-            .add(CertificateDer::from_pem_slice(self.pebble.issuer().as_bytes()).unwrap())
-            .unwrap();
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        let verifier =
-            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.into());
-        let chain = &credential.certified().cert;
-        let name = ServerName::try_from(name).unwrap();
-        let verified = verifier.build().unwrap().verify_server_cert(
-            &chain[0],
-            &chain[1..],
-            &name,
-            &[],
-            UnixTime::now(),
-        );
-        verified.unwrap();
+        assert_valid(&self.pebble.issuer(), credential, name);
     }
+}
+
+/// Does a browser that trusts this authority, of which this is the root as PEM, take the certificate for the name?
+#[track_caller]
+pub(crate) fn assert_valid(root: &str, credential: &Credential, name: &str) {
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_slice(root.as_bytes()).unwrap())
+        .unwrap();
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.into());
+    let chain = &credential.certified().cert;
+    let name = ServerName::try_from(name).unwrap();
+    let verified = verifier.build().unwrap().verify_server_cert(
+        &chain[0],
+        &chain[1..],
+        &name,
+        &[],
+        UnixTime::now(),
+    );
+    verified.unwrap();
 }
 
 #[test]
@@ -244,6 +261,42 @@ fn a_fallback_gives_what_the_first_does_not() {
     plan.options.authority = authority("https://127.0.0.1:1/dir", town.pebble.root());
     let office = plan.open();
     let credential = wait(office.want("a.example.com")).unwrap();
+    town.assert_valid(&credential, "a.example.com");
+}
+
+#[test]
+fn an_authority_that_wants_to_know_whose_account_it_is_is_told() {
+    // The key's bytes are those of `a key that both of them know....`.
+    let keys = concat!(
+        r#", "externalAccountBindingRequired": true, "#,
+        r#""externalAccountMACKeys": {"ann": "YSBrZXkgdGhhdCBib3RoIG9mIHRoZW0ga25vdy4uLi4"}"#,
+    );
+    let Some(town) = town_with(&[], keys) else {
+        return;
+    };
+    let eab = |id: &str, key: &[u8]| {
+        let (id, key) = (id.to_owned(), key.to_owned());
+        Some(Eab { id, key })
+    };
+    let known = b"a key that both of them know....";
+    for (number, wrong) in [
+        None,
+        eab("bob", known),
+        eab("ann", b"a key that only one of them knows"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut plan = town.plan();
+        plan.folder = town.folder.join(&format!("wrong-{number}"));
+        plan.options.authority.eab = wrong;
+        let (error, advice) = failed(wait(plan.open().want("a.example.com")));
+        assert!(!error.is_empty(), "{number}");
+        assert!(advice.contains("eab"), "{number}: {error}: {advice}");
+    }
+    let mut plan = town.plan();
+    plan.options.authority.eab = eab("ann", known);
+    let credential = wait(plan.open().want("a.example.com")).unwrap();
     town.assert_valid(&credential, "a.example.com");
 }
 

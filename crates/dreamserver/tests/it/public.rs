@@ -1,8 +1,12 @@
 //! Certificates of a public authority, which here is Pebble: ordered for what is announced, shown, and redirected to.
 
 use std::process::{Command, Output};
+use std::time::{Duration, Instant, SystemTime};
 
-use dream_testkit::{DEADLINE, Dns, Folder, Origin, Pebble, eventually, free_port};
+use dream_testkit::{
+    Authority, Client, DEADLINE, Dns, Folder, KeyKind, Origin, Pebble, Security, eventually,
+    free_port, respond,
+};
 
 use crate::announce::{Core, saying};
 use crate::peers::has;
@@ -19,21 +23,44 @@ struct Town {
 
 /// Nothing where a program is missing, and may be.
 fn town(sites: &str) -> Option<Town> {
+    town_with(sites, Looks::Everywhere, &[], |_| {})
+}
+
+/// At which ports an authority looks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Looks {
+    Everywhere,
+    /// At that of TLS, and where it asks by HTTP nobody listens.
+    AtTls,
+}
+
+/// The same with an authority that looks there and has these settings, and with more in the folder before the server starts.
+fn town_with(
+    sites: &str,
+    looks: Looks,
+    settings: &[(&str, &str)],
+    furnish: impl FnOnce(&Folder),
+) -> Option<Town> {
     if !has("sh", &["-c", "command -v pebble"]) || !has("curl", &["--version"]) {
         return None;
     }
     let (http, https, home) = (free_port(), free_port(), Folder::new("public"));
+    let asked = match looks {
+        Looks::Everywhere => http,
+        Looks::AtTls => 1,
+    };
     let dns = Dns::start();
-    let pebble = Pebble::start(&dns, http, https, &[]);
+    let pebble = Pebble::start(&dns, asked, https, settings);
     let config = format!(
         "listen = {{ addresses = '127.0.0.1:{http}', tls = '127.0.0.1:{https}' }}\n\
-         [acme]\ndirectory = '{}'\nroot = '{}'\nresolver = '{}'\nhttp_port = {http}\ntls_port = {https}\n{sites}",
+         [acme]\ndirectory = '{}'\nroot = '{}'\nresolver = '{}'\nhttp_port = {asked}\ntls_port = {https}\n{sites}",
         pebble.directory(),
         pebble.root().display(),
         dns.address(),
     );
     let file = home.write("dreamserver.toml", config);
     home.write("roots.pem", pebble.issuer());
+    furnish(&home);
     let core = start(&home, file.to_str().unwrap());
     Some(Town {
         core,
@@ -168,3 +195,180 @@ fn nothing_is_ordered_for_names_that_are_not_served_or_lead_elsewhere() {
     let plain = format!("http://lost.dream.net:{}/", town.http);
     assert_eq!(town.text(&plain, &[]), "hello");
 }
+
+#[test]
+fn below_an_announced_wildcard_there_are_the_names_that_its_program_knows() {
+    let Some(town) = town("") else { return };
+    let origin = Origin::each(|request| {
+        let known = request
+            .head
+            .field("Host")
+            .is_some_and(|host| host.starts_with("known."));
+        respond(if known { 200 } else { 404 }, "text/plain", b"hello")
+    });
+    let port = origin.address().port();
+    let reply = town.core.say(format!("add *.dream.net {port}"));
+    assert!(reply.starts_with("ok "), "{reply}");
+    let page = |name: &str| format!("https://{name}.dream.net:{}/", town.https);
+    // Nobody is there to ask.
+    assert!(!town.curl(&page("known"), &[]).status.success());
+    let reply = town.core.say(format!("add *.dream.net {port} check=/"));
+    assert!(reply.starts_with("ok "), "{reply}");
+    assert_eq!(town.text(&page("known"), &[]), "hello");
+    assert!(!town.curl(&page("stranger"), &[]).status.success());
+    let reply = town.core.say("remove *.dream.net");
+    assert!(reply.starts_with("ok "), "{reply}");
+    assert!(!town.curl(&page("known.other"), &[]).status.success());
+    assert_eq!(town.pebble.orders(), 1);
+}
+
+#[test]
+fn where_nobody_can_ask_by_http_the_handshake_shows_it() {
+    let Some(town) = town_with("", Looks::AtTls, &[], |_| {}) else {
+        return;
+    };
+    let origin = saying("hello");
+    town.announce("shop.dream.net", &origin);
+    let secure = format!("https://shop.dream.net:{}/", town.https);
+    assert_eq!(town.text(&secure, &[]), "hello");
+    // The way is remembered with the certificate, and is tried first the next time.
+    let kept = town.home.join("state/acme/certificates/shop.dream.net");
+    let kept = std::fs::read_to_string(kept).unwrap();
+    assert!(
+        kept.lines().any(|line| line.ends_with("tls-alpn-01")),
+        "{kept}"
+    );
+    // Nobody else is shown what the authority was.
+    let looking = Security::trusting(&town.pebble.issuer(), "shop.dream.net");
+    let refused =
+        Client::connect(("127.0.0.1", town.https)).try_secured(&looking.offering(&["acme-tls/1"]));
+    assert!(refused.is_err());
+}
+
+#[test]
+fn a_certificate_is_renewed_while_clients_come_and_none_of_them_notices() {
+    let (ca, name) = (Authority::new("before"), "shop.dream.net");
+    let day = Duration::from_secs(86_400);
+    let (from, until) = (SystemTime::now() - 80 * day, SystemTime::now() + 10 * day);
+    let old = ca.issue_between(&[name], from, until);
+    let kept = format!("{}{}", old.chain_pem(), old.key_pem());
+    // The authority takes its time, so that clients come before the new one does.
+    let slow = [("PEBBLE_VA_NOSLEEP", "0"), ("PEBBLE_VA_SLEEPTIME", "3")];
+    let sites = format!("[sites.'{name}']\nrespond = 'hello'\n");
+    let town = town_with(&sites, Looks::Everywhere, &slow, |home| {
+        home.write(&format!("state/acme/certificates/{name}"), kept);
+    });
+    let Some(town) = town else { return };
+    let roots = format!("{}{}", ca.pem(), town.pebble.issuer());
+    let security = Security::trusting(&roots, name);
+    let visit = || {
+        let mut client = Client::secure(("127.0.0.1", town.https), &security);
+        let answer = client.ask(format!("GET / HTTP/1.1\r\nHost: {name}\r\n\r\n"));
+        assert_eq!(answer.text(), "hello");
+        client.agreed().peer_certificates().unwrap()[0].clone()
+    };
+    // What each client sees, until it has been shown something new.
+    let watch = || {
+        let (mut seen, end) = (vec![visit()], Instant::now() + Duration::from_secs(60));
+        while seen.len() == 1 && Instant::now() < end {
+            let leaf = visit();
+            if !seen.contains(&leaf) {
+                seen.push(leaf);
+            }
+        }
+        // And on: nobody is shown the old one again.
+        (0..50).for_each(|_| assert_eq!(visit(), *seen.last().unwrap()));
+        seen
+    };
+    let seen: Vec<_> = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..4).map(|_| scope.spawn(watch)).collect();
+        clients.into_iter().map(|client| client.join()).collect()
+    });
+    let seen = seen
+        .into_iter()
+        .map(|seen| seen.unwrap_or_else(|_| panic!("{}", town.core.server.messages())))
+        .collect::<Vec<_>>();
+    for seen in &seen {
+        assert_eq!(seen.len(), 2, "{}", town.core.server.messages());
+        assert_eq!(seen[0], *old.leaf());
+    }
+    assert_eq!(town.pebble.orders(), 1);
+}
+
+/// What the server may hold beyond what it held.
+const HELD: u64 = 16 << 20;
+
+/// How many clients come for names that nobody here has, and how many at once.
+const STRANGERS: usize = 10_000;
+const AT_ONCE: usize = 4;
+
+/// How many clients of a name that is served tell what one of them costs.
+const KNOWN: u32 = 300;
+
+/// How much slower the others are is not asked: on a busy machine that says more about the machine. What they are slowed down
+/// by is the processor's time, and that is.
+#[test]
+fn ten_thousand_clients_for_unknown_names_cost_little_and_order_nothing() {
+    let (ca, pair) = (Authority::new("Test CA"), Folder::new("pair"));
+    ca.issue(KeyKind::Ecdsa, &["known.dream.net"])
+        .write(pair.path(), "a");
+    let site = format!(
+        "[sites.'known.dream.net']\nrespond = 'known'\ntls = {{ cert = '{0}/a.pem', key = '{0}/a.key' }}\n",
+        pair.text()
+    );
+    let Some(town) = town(&site) else { return };
+    let (server, https) = (&town.core.server, town.https);
+    let known = Security::new(&ca, "known.dream.net");
+    let visit = || {
+        let mut client = Client::secure(("127.0.0.1", https), &known);
+        let answer = client.ask("GET / HTTP/1.1\r\nHost: known.dream.net\r\n\r\n");
+        assert_eq!(answer.text(), "known");
+    };
+    visit();
+    let begin = server.processor_time();
+    (0..KNOWN).for_each(|_| visit());
+    let of_known = (server.processor_time() - begin) / KNOWN;
+    let (begin, held) = (server.processor_time(), server.rss());
+    let mut visits = 0;
+    std::thread::scope(|scope| {
+        let knocking: Vec<_> = (0..AT_ONCE)
+            .map(|part| scope.spawn(move || knock(https, part)))
+            .collect();
+        while !knocking.iter().all(|knocking| knocking.is_finished()) {
+            visit();
+            visits += 1;
+        }
+    });
+    let all = server.processor_time() - begin;
+    let of_stranger = all.saturating_sub(of_known * visits) / STRANGERS as u32;
+    println!("{of_stranger:?} for a stranger, {of_known:?} for a client; {visits} came meanwhile");
+    assert!(
+        of_stranger < of_known / 2,
+        "{of_stranger:?} for a stranger, {of_known:?} for a client"
+    );
+    let more = server.peak_rss().saturating_sub(held);
+    assert!(more < HELD, "{more}");
+    assert_eq!(town.pebble.orders(), 0);
+    for kind in ["accounts", "orders", "failures", "certificates"] {
+        let folder = town.home.join("state/acme").join(kind);
+        assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0, "{kind}");
+    }
+}
+
+/// Shakes hands as a part of the strangers, each for a name of its own, and is told each time that nobody has it.
+fn knock(port: u16, part: usize) {
+    let nobody = Security::new(&Authority::new("nobody"), "n00000.dream.net");
+    let hello = crate::tls::hello(&nobody);
+    let begins = |window: &[u8]| window == b"n00000";
+    let at = hello.windows(6).position(begins).unwrap();
+    for number in (part..STRANGERS).step_by(AT_ONCE) {
+        let mut hello = hello.clone();
+        hello[at..at + 6].copy_from_slice(format!("n{number:05}").as_bytes());
+        let mut client = Client::connect(("127.0.0.1", port));
+        client.send(&hello);
+        assert_eq!(client.read_to_end(), UNRECOGNIZED_NAME);
+    }
+}
+
+/// RFC 8446 §6.2: a fatal alert, `unrecognized_name`.
+const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
