@@ -48,3 +48,4 @@ pub mod template;
 pub mod time;
 pub mod tls;
 pub mod upstream;
+pub mod whole_file;

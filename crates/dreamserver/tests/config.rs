@@ -26,7 +26,10 @@ fn where_certificates_come_from() {
     );
     assert_eq!((acme.http_port, acme.tls_port), (80, 443));
     assert!(!parse("acme = false").acme.enabled);
-    let acme = parse(
+    let folder = dream_testkit::Folder::new("root");
+    let made = rcgen::generate_simple_self_signed(["ca.example.com".to_owned()]).unwrap();
+    folder.write("ca.pem", made.cert.pem());
+    let acme = Config::parse(
         r#"
         [acme]
         directory = "https://ca.example.com:14000/dir"
@@ -37,9 +40,11 @@ fn where_certificates_come_from() {
         eab = { id = "kid-1", key = "zWNDZM6eQGHWpSRTPal5eA" }
         fallback = { directory = "https://acme-v02.api.letsencrypt.org/directory", profile = "shortlived" }
         "#,
+        &folder.join("dreamserver.toml"),
     )
+    .unwrap()
     .acme;
-    assert_eq!(acme.authority.root, Some(PathBuf::from("/etc/x/ca.pem")));
+    assert_eq!(acme.authority.root, Some(folder.join("ca.pem")));
     assert_eq!(
         acme.contact,
         ["mailto:ann@example.com", "mailto:bob@example.com"]
@@ -76,6 +81,14 @@ fn certificates_from_nowhere_are_refused() {
         (
             "acme.fallback.directory = 'https://acme-v02.api.letsencrypt.org/directory'",
             "the authority that it is to stand in for",
+        ),
+        (
+            "acme.root = '/none.pem'",
+            "/none.pem cannot be used as the root of an authority: No such file",
+        ),
+        (
+            "acme.fallback = { directory = 'https://a.example/dir', root = '/dev/null' }",
+            "there is no certificate in it",
         ),
         ("acme = 1", "`true` or `false`"),
     ] {

@@ -35,7 +35,7 @@ const BACK_OFFICE: [&str; 13] = [
     "takeover",
 ];
 
-const SHELF: [&str; 18] = [
+const SHELF: [&str; 19] = [
     "address",
     "challenges",
     "credential",
@@ -54,6 +54,7 @@ const SHELF: [&str; 18] = [
     "stream",
     "template",
     "time",
+    "whole_file",
 ];
 
 /// Files that join the rooms instead of being one.

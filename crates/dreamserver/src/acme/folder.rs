@@ -6,11 +6,12 @@
 
 use super::failure::Trouble;
 use crate::credential::Credential;
+use crate::whole_file;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// The folder.
@@ -66,9 +67,9 @@ impl Folder {
             builder.recursive(true).mode(0o700);
             builder.create(folder.place(kind))?;
             // What a crash has left half written.
-            remove_if_there(&folder.place(kind).join(UNFINISHED))?;
+            whole_file::sweep(&folder.place(kind))?;
         }
-        sync_folder(path)?;
+        whole_file::sync_folder(path)?;
         Ok(folder)
     }
 
@@ -144,7 +145,7 @@ impl Folder {
 
     /// Removes a file, if it is there.
     pub(super) fn remove(&self, kind: Kind, name: &str) -> io::Result<()> {
-        remove_if_there(&self.place(kind).join(name))
+        whole_file::remove(&self.place(kind).join(name))
     }
 
     fn read(&self, kind: Kind, name: &str) -> Option<Vec<u8>> {
@@ -155,21 +156,8 @@ impl Folder {
         }
     }
 
-    /// Only one thread writes, so that one name for what is unfinished is enough.
     fn write(&self, kind: Kind, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let place = self.place(kind);
-        let fresh = place.join(UNFINISHED);
-        remove_if_there(&fresh)?;
-        let mut options = OpenOptions::new();
-        let mut file = options
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&fresh)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&fresh, place.join(name))?;
-        sync_folder(&place)
+        whole_file::replace(&self.place(kind).join(name), bytes, 0o600)
     }
 
     /// Puts a file where it is not found again but by people.
@@ -238,18 +226,6 @@ fn note<'a>(bytes: &'a [u8], name: &str) -> Option<&'a str> {
     notes.filter_map(|line| line.strip_prefix(name)).next()
 }
 
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result,
-    }
-}
-
-fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
-}
-
-const UNFINISHED: &str = ".new";
 const DAMAGED: &str = "damaged";
 const DIRECTORY: &str = "Directory: ";
 const WAY: &str = "Challenge: ";

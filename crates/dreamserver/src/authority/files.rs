@@ -1,10 +1,11 @@
 //! The folder of our own CAs: nobody but its owner reads it, and a file in it is whole.
 
 use super::AuthorityError;
+use crate::whole_file;
 use rustix::fs::{FlockOperation, flock};
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 /// Makes sure that there is a folder at `path`; if it is new, then for its owner only.
@@ -37,38 +38,12 @@ impl Lock {
 
 /// Puts a file in place of the one that is there, if any: whole, and on the disk.
 pub(super) fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), AuthorityError> {
-    let folder = path.parent().ok_or(AuthorityError::NoFolder)?;
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let fresh = path.with_file_name(name);
-    write(&fresh, content, mode)
-        .and_then(|()| fs::rename(&fresh, path))
-        .and_then(|()| File::open(folder)?.sync_all())
-        .map_err(|error| system(path, error))
-}
-
-fn write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    // One that was left by a run that was ended may have another mode.
-    remove_if_there(path)?;
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)?;
-    file.write_all(content)?;
-    file.sync_all()
+    whole_file::replace(path, content, mode).map_err(|error| system(path, error))
 }
 
 /// Removes a file; that it is gone already is well.
 pub(super) fn remove(path: &Path) -> Result<(), AuthorityError> {
-    remove_if_there(path).map_err(|error| system(path, error))
-}
-
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result,
-    }
+    whole_file::remove(path).map_err(|error| system(path, error))
 }
 
 fn system(path: &Path, error: io::Error) -> AuthorityError {

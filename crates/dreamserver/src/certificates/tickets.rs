@@ -1,9 +1,8 @@
 //! The keys of tickets in the folder of the state: clients that were here before a restart resume all the same.
 
 use crate::tls::TicketKeys;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use crate::whole_file;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -47,7 +46,7 @@ impl KeptKeys {
     /// What cannot be kept costs clients a whole handshake after a restart, and nothing else.
     fn keep(&self) {
         let Some(file) = &self.file else { return };
-        if let Err(error) = write(file, &self.keys.to_bytes()) {
+        if let Err(error) = whole_file::replace(file, &self.keys.to_bytes(), 0o600) {
             tracing::warn!(%error, file = %file.display(), "the keys of tickets are not kept over a restart");
         }
     }
@@ -60,20 +59,4 @@ fn read(file: &Path, now: SystemTime) -> Option<TicketKeys> {
             |error| tracing::warn!(file = %file.display(), "{error}; there are new ones now"),
         )
         .ok()
-}
-
-/// Nobody else may read it, and a reader never sees half of it.
-fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let fresh = file.with_extension("new");
-    // One that was left behind may have other rights.
-    let _ = fs::remove_file(&fresh);
-    let mut options = OpenOptions::new();
-    let mut out = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&fresh)?;
-    out.write_all(bytes)?;
-    out.sync_all()?;
-    fs::rename(&fresh, file)
 }

@@ -2,11 +2,12 @@
 
 use super::file::{AcmeTable, EabTable};
 use super::{AcmeOptions, Authority, Eab};
+use crate::certificates::{IssuersError, load_issuers};
 use crate::options::{Located, Problem, Problems};
 use base64::Engine;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use base64::{alphabet, engine::DecodePaddingMode};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What the table says; the paths in it start at `folder`.
 pub(super) fn options(
@@ -19,7 +20,7 @@ pub(super) fn options(
         enabled: table.enabled,
         authority: Authority {
             directory: table.directory.value.clone(),
-            root: path(table.root.as_ref(), folder),
+            root: root(table.root.as_ref(), folder, problems),
             eab: eab(table.eab.as_ref(), problems),
             profile: table.profile.clone(),
         },
@@ -61,7 +62,7 @@ fn fallback(table: &AcmeTable, folder: &Path, problems: &mut Problems<'_>) -> Op
     }
     Some(Authority {
         directory: directory.value.clone(),
-        root: path(fallback.root.as_ref(), folder),
+        root: root(fallback.root.as_ref(), folder, problems),
         eab: eab(fallback.eab.as_ref(), problems),
         profile: fallback.profile.clone(),
     })
@@ -116,8 +117,20 @@ fn eab(table: Option<&Located<EabTable>>, problems: &mut Problems<'_>) -> Option
     }
 }
 
-fn path(written: Option<&Located<String>>, folder: &Path) -> Option<std::path::PathBuf> {
-    written.map(|path| folder.join(&path.value))
+/// The file of those who vouch for an authority, which is read when the office opens.
+fn root(
+    written: Option<&Located<String>>,
+    folder: &Path,
+    problems: &mut Problems<'_>,
+) -> Option<PathBuf> {
+    let written = written?;
+    let file = folder.join(&written.value);
+    if let Err(IssuersError::File(file, reason)) = load_issuers(&file) {
+        let file = file.display();
+        let message = format!("{file} cannot be used as the root of an authority: {reason}");
+        problem(written, &message, problems);
+    }
+    Some(file)
 }
 
 fn problem<T>(at: &Located<T>, message: &str, problems: &mut Problems<'_>) {
