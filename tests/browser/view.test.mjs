@@ -3,8 +3,9 @@
 // Run by `scripts/test browser`, as browser.test.mjs.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -142,6 +143,48 @@ test('a page from elsewhere can neither change nor see anything', TIMEOUT, async
   assert.match(await announce('list'), /^ok list 0/);
   await page.context().close();
   complaints.splice(0);
+});
+
+test('certificates are shown with what is wrong with them, as text and as it happens', TIMEOUT, async (t) => {
+  const home = mkdtempSync(join(tmpdir(), 'dreamserver-certificates-'));
+  const organisation = '<img src=x onerror=document.title=3>';
+  const file = (name) => join(home, name);
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '5',
+    '-subj', `/O=${organisation}/CN=shop`, '-addext', 'subjectAltName=DNS:shop.example', '-keyout', file('shop.key'),
+    '-out', file('shop.pem')], { stdio: 'pipe' });
+  const config = `listen = { addresses = '127.0.0.1:0', tls = '127.0.0.1:0' }
+[sites.'shop.example']
+respond = 'hi'
+tls = { cert = 'shop.pem', key = 'shop.key' }
+`;
+  writeFileSync(file('dreamserver.toml'), config);
+  const other = await startServer(['--config', file('dreamserver.toml'), '--control', '127.0.0.1:0', '--state', file('state')], home);
+  t.after(async () => {
+    await other.stop();
+    rmSync(home, { recursive: true, force: true });
+  });
+  const address = /live view is at (http:\/\/localhost:\d+\/)/.exec(await other.says(/live view is at .*\n/))[1];
+  const page = await opened(address);
+  const row = page.locator('#certificate-rows tr', { hasText: 'shop.example' });
+  await row.locator('td.answers.down', { hasText: 'ends soon' }).waitFor();
+  await row.locator('td.issuer', { hasText: organisation }).waitFor();
+  await row.locator('td.expires', { hasText: /in [45] days/ }).waitFor();
+  await page.locator('#certificate-count', { hasText: '1 certificate' }).waitFor();
+  writeFileSync(file('shop.pem'), 'not PEM');
+  await row.locator('td.error', { hasText: 'there is no certificate in it' }).waitFor();
+  await row.locator('td.answers.down', { hasText: 'failing' }).waitFor();
+  for (const [name, viewport] of [['wide', { width: 1200, height: 700 }], ['phone', { width: 390, height: 844 }]]) {
+    await page.setViewportSize(viewport);
+    await page.screenshot({ path: join(SCREENSHOTS, `certificates-${name}.png`), fullPage: true });
+    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    assert.ok(overflow <= 0, `${name}: ${overflow} pixels too wide`);
+  }
+  await page.getByLabel('Find').fill('none');
+  await row.waitFor({ state: 'detached' });
+  assert.equal(await page.locator('#certificates img').count(), 0);
+  assert.equal(await page.title(), 'DreamServer');
+  await page.context().close();
+  assert.deepEqual(complaints, []);
 });
 
 test('it is found, and looks well, in light, dark and on a phone', TIMEOUT, async () => {

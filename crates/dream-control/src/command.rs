@@ -19,12 +19,29 @@ pub enum Command {
         /// `after=example.com`: only what comes behind this one, for the next page of a long list.
         after: Option<Domain>,
     },
+    /// `certs`: the certificates that the server has, in the order of their names.
+    Certs(Certs),
+    /// `renew example.com`: order a new certificate now.
+    Renew(Domain),
+    /// `import example.com`: use the certificate that was left in the folder of the state.
+    Import(Domain),
     /// `status`: how the server is.
     Status,
     /// `ping`: is anybody there?
     Ping,
     /// `shutdown`: finish what is in flight, and end.
     Shutdown,
+}
+
+/// Which certificates are asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Certs {
+    /// The first of all.
+    All,
+    /// `after=example.com`: only what comes behind this one, for the next page of a long list.
+    After(Domain),
+    /// `example.com`: only those for this name.
+    Only(Domain),
 }
 
 /// The bytes that a command may have, without its line end. The longest name leaves room for every option and a long path.
@@ -44,10 +61,13 @@ impl Command {
             .ok_or_else(|| Fault::new(Code::Empty, "there is no command"))?;
         let command = match verb {
             "add" => Command::Add(Add::parse(&mut words)?),
-            "remove" => Command::Remove(parse_removed(&mut words)?),
+            "remove" => Command::Remove(parse_domain(verb, &mut words)?),
             "list" => Command::List {
                 after: parse_after(&mut words)?,
             },
+            "certs" => Command::Certs(parse_certs(&mut words)?),
+            "renew" => Command::Renew(parse_domain(verb, &mut words)?),
+            "import" => Command::Import(parse_domain(verb, &mut words)?),
             "status" => Command::Status,
             "ping" => Command::Ping,
             "shutdown" => Command::Shutdown,
@@ -69,6 +89,11 @@ impl fmt::Display for Command {
             Command::Remove(domain) => write!(f, "remove {domain}"),
             Command::List { after: None } => f.write_str("list"),
             Command::List { after: Some(after) } => write!(f, "list after={after}"),
+            Command::Certs(Certs::All) => f.write_str("certs"),
+            Command::Certs(Certs::After(after)) => write!(f, "certs after={after}"),
+            Command::Certs(Certs::Only(domain)) => write!(f, "certs {domain}"),
+            Command::Renew(domain) => write!(f, "renew {domain}"),
+            Command::Import(domain) => write!(f, "import {domain}"),
             Command::Status => f.write_str("status"),
             Command::Ping => f.write_str("ping"),
             Command::Shutdown => f.write_str("shutdown"),
@@ -119,8 +144,8 @@ impl fmt::Write for Length {
     }
 }
 
-fn parse_removed(words: &mut Words) -> Result<Domain, Fault> {
-    let missing = || Fault::new(Code::Missing, "remove needs a domain");
+fn parse_domain(verb: &str, words: &mut Words) -> Result<Domain, Fault> {
+    let missing = || Fault::new(Code::Missing, format!("{verb} needs a domain"));
     Domain::parse(words.next().ok_or_else(missing)?)
 }
 
@@ -138,11 +163,19 @@ fn parse_after(words: &mut Words) -> Result<Option<Domain>, Fault> {
     }
 }
 
+fn parse_certs(words: &mut Words) -> Result<Certs, Fault> {
+    let mut ahead = words.clone();
+    match ahead.next() {
+        Some(word) if !word.contains('=') => parse_domain("certs", words).map(Certs::Only),
+        _ => Ok(parse_after(words)?.map_or(Certs::All, Certs::After)),
+    }
+}
+
 fn unknown(verb: &str) -> Fault {
     let verb = quote(verb);
     Fault::new(
         Code::UnknownCommand,
-        format!("{verb} is not add, remove, list, status, ping or shutdown"),
+        format!("{verb} is not add, remove, list, certs, renew, import, status, ping or shutdown"),
     )
 }
 

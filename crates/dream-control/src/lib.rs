@@ -49,7 +49,7 @@ mod words;
 
 pub use add::Add;
 pub use client::{Client, Error, announce};
-pub use command::{Command, MAX_COMMAND};
+pub use command::{Certs, Command, MAX_COMMAND};
 pub use domain::Domain;
 pub use fault::{Code, Fault};
 pub use reply::{Refusal, Reply};

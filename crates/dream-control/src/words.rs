@@ -4,6 +4,7 @@ use crate::fault::{Code, Fault};
 use crate::text::quote;
 
 /// What stands between blanks and tabs.
+#[derive(Clone)]
 pub struct Words<'a>(&'a str);
 
 impl<'a> Words<'a> {

@@ -4,7 +4,7 @@
     reason = "tests: a failed unwrap is a failed test"
 )]
 
-use dream_control::{Add, Command, Domain, MAX_COMMAND};
+use dream_control::{Add, Certs, Command, Domain, MAX_COMMAND};
 use std::time::Duration;
 
 fn parse(text: &str) -> Command {
@@ -88,6 +88,17 @@ fn other_commands() {
                 after: Some(domain("a.b")),
             },
         ),
+        ("certs", Command::Certs(Certs::All)),
+        (
+            "certs after=*.A",
+            Command::Certs(Certs::After(domain("*.a"))),
+        ),
+        (
+            "certs Example.com",
+            Command::Certs(Certs::Only(domain("example.com"))),
+        ),
+        ("renew example.com", Command::Renew(domain("example.com"))),
+        ("import example.com", Command::Import(domain("example.com"))),
         ("status", Command::Status),
         ("ping", Command::Ping),
         ("shutdown", Command::Shutdown),
@@ -114,11 +125,11 @@ fn what_is_no_command() {
         (" \t \r\n", "empty: there is no command"),
         (
             "hello",
-            "unknown-command: hello is not add, remove, list, status, ping or shutdown",
+            "unknown-command: hello is not add, remove, list, certs, renew, import, status, ping or shutdown",
         ),
         (
             "ADD a 1",
-            "unknown-command: ADD is not add, remove, list, status, ping or shutdown",
+            "unknown-command: ADD is not add, remove, list, certs, renew, import, status, ping or shutdown",
         ),
     ]);
 }

@@ -86,6 +86,15 @@ impl Credential {
         &self.names
     }
 
+    /// Is the leaf for this name, in lower case? The `*` of a wildcard stands for one label (RFC 9525 §6.3).
+    pub fn covers(&self, name: &str) -> bool {
+        let above = name.split_once('.').map(|(_, above)| above);
+        self.names.iter().any(|own| {
+            let wildcard = own.strip_prefix("*.");
+            own == name || (wildcard.is_some() && wildcard == above)
+        })
+    }
+
     /// Who issued the leaf, for people: the organisation and the name of the issuer.
     pub fn issuer(&self) -> &str {
         &self.issuer
@@ -191,6 +200,16 @@ mod tests {
             read.names(),
             ["app.example", "*.app.example", "127.0.0.1", "::1"]
         );
+        for (name, covered) in [
+            ("app.example", true),
+            ("x.app.example", true),
+            ("*.app.example", true),
+            ("x.y.app.example", false),
+            ("example", false),
+            ("127.0.0.1", true),
+        ] {
+            assert_eq!(read.covers(name), covered, "{name}");
+        }
         let now = SystemTime::now();
         assert!(read.not_before() < now && now < read.not_after());
         assert_eq!(read.certified().cert.len(), 1);

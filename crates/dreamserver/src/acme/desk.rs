@@ -10,7 +10,7 @@ use super::folder::{Kind, Stored};
 use super::order::Given;
 use super::{Announce, Opening, Order, Permission, Refusal, Row, Shop, Want, renewal};
 use crate::credential::Credential;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,10 +19,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
+mod import;
+mod listing;
+
 pub(super) struct Desk {
     shop: Rc<Shop>,
     announce: Announce,
-    names: HashMap<Arc<str>, Entry>,
+    names: BTreeMap<Arc<str>, Entry>,
     /// The names that something is to be done for, by the time. Each stands here at most once, at [`Entry::due`].
     due: BTreeSet<(SystemTime, Arc<str>)>,
     /// The names whose attempts wait for a seat.
@@ -58,7 +61,7 @@ impl Desk {
         let mut desk = Desk {
             shop: Rc::new(shop),
             announce,
-            names: HashMap::new(),
+            names: BTreeMap::new(),
             due: BTreeSet::new(),
             queue: VecDeque::new(),
             work: JoinSet::new(),
@@ -67,11 +70,15 @@ impl Desk {
             patience: VecDeque::new(),
             cache: Cache::default(),
         };
+        desk.import_all()?;
         let folder = desk.shop.folder.clone();
         for name in folder.names(Kind::Certificates)? {
             let name: Arc<str> = name.into();
-            desk.entry(&name).certificate = Certificate::Unread;
-            desk.unread.push(name);
+            let entry = desk.entry(&name);
+            if matches!(entry.certificate, Certificate::None) {
+                entry.certificate = Certificate::Unread;
+                desk.unread.push(name);
+            }
         }
         for name in folder.names(Kind::Failures)? {
             let name: Arc<str> = name.into();
@@ -121,6 +128,15 @@ impl Desk {
             Order::Renew(name, reply) => self.renew(&name.into(), reply),
             Order::List(reply) => {
                 let _ = reply.send(self.list());
+            }
+            Order::Find(wanted, most, reply) => {
+                let _ = reply.send(self.find(&wanted, most));
+            }
+            Order::Pressing(most, reply) => {
+                let _ = reply.send(self.pressing(most));
+            }
+            Order::Import(name, reply) => {
+                let _ = reply.send(self.import(&name.into()));
             }
             Order::Stop => {}
         }
@@ -179,13 +195,8 @@ impl Desk {
     }
 
     fn list(&self) -> Vec<Row> {
-        let mut rows: Vec<Row> = self
-            .names
-            .iter()
-            .map(|(name, entry)| entry.row(name))
-            .collect();
-        rows.sort_by(|one, other| one.name.cmp(&other.name));
-        rows
+        let names = self.names.iter();
+        names.map(|(name, entry)| entry.row(name)).collect()
     }
 
     /// The certificate that is kept, if it has not ended.

@@ -5,6 +5,7 @@
 //! ordered anew.
 
 use super::failure::Trouble;
+use super::import::{ImportError, check};
 use crate::credential::Credential;
 use crate::whole_file;
 use serde::de::DeserializeOwned;
@@ -13,6 +14,7 @@ use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// The folder.
 #[derive(Clone, Debug)]
@@ -25,6 +27,8 @@ pub(super) enum Kind {
     Budgets,
     Certificates,
     Failures,
+    /// Certificates that somebody has left.
+    Imports,
     Orders,
 }
 
@@ -87,16 +91,32 @@ impl Folder {
     pub(super) fn certificate(&self, name: &str) -> Option<Stored> {
         let bytes = self.read(Kind::Certificates, name)?;
         match Credential::from_pem(&bytes, &bytes) {
-            Ok(credential) if credential.names().iter().any(|found| found == name) => {
-                Some(Stored {
-                    credential,
-                    directory: note(&bytes, DIRECTORY).map(str::to_owned),
-                    way: note(&bytes, WAY).and_then(Way::parse),
-                })
-            }
+            Ok(credential) if credential.covers(name) => Some(Stored {
+                credential,
+                directory: note(&bytes, DIRECTORY).map(str::to_owned),
+                way: note(&bytes, WAY).and_then(Way::parse),
+            }),
             Ok(_) => self.set_aside(Kind::Certificates, name, &"it is for another name"),
             Err(error) => self.set_aside(Kind::Certificates, name, &error),
         }
+    }
+
+    /// Takes the certificate that was left for a name into the place of the one that is kept; one of no use is set aside.
+    pub(super) fn take_import(&self, name: &str, now: SystemTime) -> Result<Stored, ImportError> {
+        let bytes = self.read(Kind::Imports, name).ok_or(ImportError::Nothing)?;
+        let read = Credential::from_pem(&bytes, &bytes).map_err(ImportError::Unusable);
+        let checked = read.and_then(|found| check(name, &found, now).map(|()| found));
+        let credential = checked.inspect_err(|error| {
+            self.set_aside::<()>(Kind::Imports, name, error);
+        })?;
+        let disk = |error| ImportError::Disk(self.place(Kind::Certificates), error);
+        self.write(Kind::Certificates, name, &bytes).map_err(disk)?;
+        self.remove(Kind::Imports, name).map_err(disk)?;
+        Ok(Stored {
+            credential,
+            directory: None,
+            way: None,
+        })
     }
 
     /// Keeps a certificate, its chain and its key as PEM, in the place of the one before.
@@ -185,20 +205,22 @@ impl Folder {
 }
 
 impl Kind {
-    const ALL: [Kind; 5] = [
+    const ALL: [Kind; 6] = [
         Kind::Accounts,
         Kind::Budgets,
         Kind::Certificates,
         Kind::Failures,
+        Kind::Imports,
         Kind::Orders,
     ];
 
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Kind::Accounts => "accounts",
             Kind::Budgets => "budgets",
             Kind::Certificates => "certificates",
             Kind::Failures => "failures",
+            Kind::Imports => "imports",
             Kind::Orders => "orders",
         }
     }
@@ -234,7 +256,6 @@ const WAY: &str = "Challenge: ";
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
-    use std::time::SystemTime;
 
     fn pair(name: &str) -> (String, String) {
         let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();

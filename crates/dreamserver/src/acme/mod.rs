@@ -19,6 +19,7 @@ mod desk;
 mod entry;
 mod failure;
 mod folder;
+mod import;
 mod name;
 mod order;
 mod preflight;
@@ -28,6 +29,7 @@ mod session;
 mod show;
 
 pub use clock::{Clock, Hand};
+pub use import::{ImportError, leave};
 pub use name::{Check, Permission, Unfit, Wildcard};
 
 use crate::challenges::Challenges;
@@ -89,6 +91,9 @@ enum Order {
     Added(String),
     Renew(String, oneshot::Sender<Result<Credential, Refusal>>),
     List(oneshot::Sender<Vec<Row>>),
+    Find(Which, usize, oneshot::Sender<Listed>),
+    Pressing(usize, oneshot::Sender<Vec<Row>>),
+    Import(String, oneshot::Sender<Result<Credential, ImportError>>),
     Stop,
 }
 
@@ -165,6 +170,26 @@ pub struct Row {
     pub is_ordered: bool,
     /// What failed last, if nothing went well since.
     pub trouble: Option<RowTrouble>,
+}
+
+/// Which names are asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Those behind this one, in the order of the names; all of them behind the empty one.
+    After(String),
+    /// Those that have this in them.
+    Matching(String),
+    /// This one.
+    Only(String),
+}
+
+/// Some of the names.
+#[derive(Debug, Default)]
+pub struct Listed {
+    /// How many there are, whatever was asked for.
+    pub total: usize,
+    /// Those, in their order.
+    pub rows: Vec<Row>,
 }
 
 /// What failed last.
@@ -258,6 +283,33 @@ impl Office {
         let (reply, answer) = oneshot::channel();
         self.order(Order::List(reply));
         answer.await.unwrap_or_default()
+    }
+
+    /// Some of the names with a certificate, an order or a failure: no more than so many.
+    pub async fn find(&self, wanted: Which, most: usize) -> Listed {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::Find(wanted, most, reply));
+        answer.await.unwrap_or_default()
+    }
+
+    /// Names that are served and that somebody should look at, because an attempt has failed, or a certificate ends within 14 days
+    /// and should have been renewed: no more than so many.
+    pub async fn pressing(&self, most: usize) -> Vec<Row> {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::Pressing(most, reply));
+        answer.await.unwrap_or_default()
+    }
+
+    /// Takes what was left for a name by [`leave`].
+    ///
+    /// # Errors
+    /// Why it is of no use.
+    pub async fn import(&self, name: &str) -> Result<Credential, ImportError> {
+        let name = name::tidy(name);
+        name::check(&name).map_err(ImportError::Unfit)?;
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::Import(name, reply));
+        answer.await.unwrap_or(Err(ImportError::Closed))
     }
 
     /// Closes it. An order that is under way is gone on with by whoever opens the folder next.

@@ -8,7 +8,7 @@ mod guard;
 mod model;
 mod view;
 
-pub use model::{Failure, Name, Names};
+pub use model::{Certificate, Certificates, Failure, Name, Names};
 
 use crate::exchange::{Peer, Scheme};
 use crate::handler::{Handler, State, files};

@@ -11,6 +11,52 @@ pub struct Names {
     pub matching: usize,
     /// The first of those.
     pub names: Vec<Name>,
+    /// The certificates.
+    pub certificates: Certificates,
+}
+
+/// Some of the certificates, and how many there are.
+#[derive(Debug, Serialize)]
+pub struct Certificates {
+    /// How many there are.
+    pub total: usize,
+    /// The first of those for names that match what is looked for.
+    pub rows: Vec<Certificate>,
+}
+
+/// A certificate. What is not known is left out; times are milliseconds since 1970.
+#[derive(Debug, Serialize)]
+pub struct Certificate {
+    /// The name that it is for.
+    pub name: String,
+    /// Where it comes from: `file`, `local` or `public`.
+    pub kind: &'static str,
+    /// Who issued it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// When it ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<u64>,
+    /// When it is renewed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub renewal: Option<u64>,
+    /// Is another one ordered at this moment?
+    pub ordered: bool,
+    /// The file that it is in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// What failed last, if nothing went well since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
+    /// How many attempts failed in a row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failures: Option<u32>,
+    /// When it is tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
 }
 
 /// A name, and how it does. What is not known is left out.

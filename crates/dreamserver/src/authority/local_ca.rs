@@ -71,6 +71,14 @@ impl LocalCa {
         Err(refusal)
     }
 
+    /// May one of the CAs sign for this name?
+    pub fn covers(&self, name: &str) -> bool {
+        Name::parse(name).is_ok_and(|name| {
+            let mut certificates = self.certificates();
+            certificates.any(|certificate| certificate.constraints().permit(&name))
+        })
+    }
+
     /// The certificates of the CAs, in the order in which they are asked.
     pub fn certificates(&self) -> impl Iterator<Item = &Certificate> {
         self.issuers.iter().map(Ca::certificate)

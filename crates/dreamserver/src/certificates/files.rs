@@ -24,6 +24,8 @@ pub struct Files {
 /// What is in use of some files.
 pub(super) struct Kept<T> {
     value: T,
+    /// What is wrong with what is in the files now, so that what was there before stays.
+    trouble: Option<String>,
     seen: Vec<(PathBuf, Stamp)>,
 }
 
@@ -59,6 +61,12 @@ impl Files {
     pub fn pair(&mut self, pair: &Pair) -> Result<Credential, PairError> {
         let files = [&pair.cert, &pair.key];
         keep(&mut self.pairs, pair, &files, || load_pair(pair))
+    }
+
+    /// What is in use of a pair that was read, and what is wrong with what is there now.
+    pub fn look(&self, pair: &Pair) -> Option<(&Credential, Option<&str>)> {
+        let kept = self.pairs.get(pair)?;
+        Some((&kept.value, kept.trouble.as_deref()))
     }
 
     /// The same with the file of a policy.
@@ -109,16 +117,17 @@ where
     if let Some(before) = before.filter(|before| before.seen == seen) {
         return Ok(before.value.clone());
     }
-    let value = match (load(), before) {
-        (Ok(value), _) => value,
+    let (value, trouble) = match (load(), before) {
+        (Ok(value), _) => (value, None),
         (Err(error), Some(before)) => {
             tracing::error!("what was in use stays: {error}");
-            before.value.clone()
+            (before.value.clone(), Some(error.to_string()))
         }
         (Err(error), None) => return Err(error),
     };
     let fresh = Kept {
         value: value.clone(),
+        trouble,
         seen,
     };
     kept.insert(key.clone(), fresh);

@@ -1,10 +1,13 @@
 //! Certificates in development: made by a CA of this machine when a browser first asks for them, and made anew in good time.
 
+use super::register::{Listed, Row, Trouble, leaf};
+use crate::acme::Which;
 use crate::authority::{AuthorityError, CurrentCa, LocalCa};
 use crate::tls::{Store, Wanted};
-use std::collections::{HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Weak};
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, SystemTime};
 use tokio::runtime::Builder;
@@ -14,7 +17,7 @@ use tokio::sync::mpsc;
 const LOOK: Duration = Duration::from_secs(2);
 
 /// A certificate that ends within this time is made anew: a third of its 90 days.
-const RENEWED: Duration = Duration::from_secs(30 * 24 * 3600);
+pub(super) const RENEWED: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// So many names are remembered that no certificate could be made for, so that each is reported once.
 const REPORTED: usize = 1000;
@@ -23,14 +26,13 @@ const REPORTED: usize = 1000;
 ///
 /// # Errors
 /// The system gives no thread.
-pub fn start(ca: Arc<CurrentCa>) -> io::Result<Arc<Store>> {
+pub fn start(ca: Arc<CurrentCa>, leaves: Arc<Leaves>) -> io::Result<Arc<Store>> {
     let (store, asked) = Store::new();
     let maker = Maker {
         signer: current(&ca),
         ca,
         store: Arc::downgrade(&store),
-        ends: HashMap::new(),
-        reported: HashSet::new(),
+        leaves,
     };
     let runtime = Builder::new_current_thread().enable_time().build()?;
     let thread = thread::Builder::new().name("certificates".into());
@@ -43,9 +45,79 @@ struct Maker {
     ca: Arc<CurrentCa>,
     signer: Option<Arc<LocalCa>>,
     store: Weak<Store>,
-    /// When what is in the store ends.
-    ends: HashMap<String, SystemTime>,
-    reported: HashSet<String>,
+    leaves: Arc<Leaves>,
+}
+
+/// What was made, and what could not be.
+#[derive(Default)]
+pub struct Leaves(Mutex<Made>);
+
+#[derive(Default)]
+struct Made {
+    /// What is in the store.
+    leaves: BTreeMap<String, Leaf>,
+    /// Why there is no certificate for a name: of a bounded number of names, so that each is reported once.
+    refused: BTreeMap<String, String>,
+}
+
+struct Leaf {
+    issuer: Arc<str>,
+    not_after: SystemTime,
+}
+
+impl Leaves {
+    /// Some of them, and of those that could not be made: no more than so many.
+    pub(super) fn find(&self, wanted: &Which, most: usize) -> Listed {
+        let made = self.lock();
+        let total = made.leaves.len() + made.refused.len();
+        let row = |(name, of): (&String, &Leaf)| leaf(name, &of.issuer, of.not_after);
+        let mut rows: Vec<Row> = some(&made.leaves, wanted).take(most).map(row).collect();
+        let refused = some(&made.refused, wanted).take(most);
+        rows.extend(refused.map(|(name, why)| refused_row(name, why)));
+        rows.sort_by(|one, other| one.name.cmp(&other.name));
+        rows.truncate(most);
+        Listed {
+            total,
+            rows,
+            is_part: false,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Made> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Those of a map that are asked for, in their order.
+fn some<'a, T>(
+    map: &'a BTreeMap<String, T>,
+    wanted: &'a Which,
+) -> impl Iterator<Item = (&'a String, &'a T)> {
+    let after = match wanted {
+        Which::After(after) => after.as_str(),
+        Which::Matching(_) | Which::Only(_) => "",
+    };
+    let behind = map.range::<str, _>((Bound::Excluded(after), Bound::Unbounded));
+    behind.filter(move |(name, _)| match wanted {
+        Which::After(_) => true,
+        Which::Matching(part) => name.contains(part.as_str()),
+        Which::Only(only) => *name == only,
+    })
+}
+
+fn refused_row(name: &str, why: &str) -> Row {
+    Row {
+        issuer: None,
+        not_after: None,
+        renewal: None,
+        trouble: Some(Trouble {
+            error: why.to_owned(),
+            advice: None,
+            failures: None,
+            next: None,
+        }),
+        ..leaf(name, "", SystemTime::UNIX_EPOCH)
+    }
 }
 
 impl Maker {
@@ -76,7 +148,14 @@ impl Maker {
         let not_covered = || AuthorityError::NotCovered { name: name.into() };
         let signer = self.signer.as_ref().ok_or_else(not_covered)?;
         let made = signer.issue(name, now)?;
-        self.ends.insert(name.into(), made.not_after());
+        let of = Leaf {
+            issuer: made.issuer().into(),
+            not_after: made.not_after(),
+        };
+        let mut known = self.leaves.lock();
+        known.refused.remove(name);
+        known.leaves.insert(name.into(), of);
+        drop(known);
         if let Some(store) = self.store.upgrade() {
             store.put(name, made.certified().clone());
         }
@@ -84,9 +163,10 @@ impl Maker {
     }
 
     fn report(&mut self, name: String, error: &AuthorityError) {
-        if self.reported.len() < REPORTED && !self.reported.contains(&name) {
+        let mut known = self.leaves.lock();
+        if known.refused.len() < REPORTED && !known.refused.contains_key(&name) {
             tracing::warn!("there is no certificate for {name}: {error}");
-            self.reported.insert(name);
+            known.refused.insert(name, error.to_string());
         }
     }
 
@@ -98,18 +178,11 @@ impl Maker {
         let signer = current(&self.ca);
         if !is_same(signer.as_ref(), self.signer.as_ref()) {
             self.signer = signer;
-            self.reported.clear();
-            for (name, _) in self.ends.drain() {
-                store.remove(&name);
-            }
+            let made = std::mem::take(&mut *self.leaves.lock());
+            made.leaves.keys().for_each(|name| store.remove(name));
         }
-        let ends_soon = |(_, end): &(&String, &SystemTime)| **end < now + RENEWED;
-        let soon: Vec<String> = (self.ends.iter())
-            .filter(ends_soon)
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in soon {
-            self.ends.remove(&name);
+        for name in self.ending_soon(now) {
+            self.leaves.lock().leaves.remove(&name);
             match store.find(&name) {
                 // The store may have forgotten it: then nobody has asked for a long time.
                 None => {}
@@ -120,6 +193,15 @@ impl Maker {
                 }
             }
         }
+    }
+}
+
+impl Maker {
+    fn ending_soon(&self, now: SystemTime) -> Vec<String> {
+        let known = self.leaves.lock();
+        let leaves = known.leaves.iter();
+        let soon = leaves.filter(|(_, leaf)| leaf.not_after < now + RENEWED);
+        soon.map(|(name, _)| name.clone()).collect()
     }
 }
 
@@ -157,8 +239,7 @@ mod tests {
             signer: current(&ca),
             ca,
             store: Arc::downgrade(&store),
-            ends: HashMap::new(),
-            reported: HashSet::new(),
+            leaves: Arc::default(),
         };
         (maker, store)
     }

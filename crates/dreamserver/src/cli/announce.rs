@@ -8,6 +8,7 @@ use crate::address::ListenAddress;
 use dream_control::{Client, Command, Error, Reply};
 use serde_json::{Map, Value};
 use std::io::{IsTerminal, stdout};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Speaks to the server whose announcements come in at one address.
@@ -46,8 +47,8 @@ impl Speaker {
 
     pub(super) fn status(&self, as_json: bool) -> ExitCode {
         self.show("status", |_, body| match as_json {
-            true => format!("{}\n", Value::Object(pairs(body))),
-            false => format!("{}\n", body.replace('=', ": ")),
+            true => format!("{}\n", status_json(body)),
+            false => status_text(body),
         })
     }
 
@@ -58,9 +59,32 @@ impl Speaker {
 
     /// The mode of the server that runs, if one does.
     pub(super) fn running_mode(&self) -> Option<Mode> {
+        self.running("mode")?.parse().ok()
+    }
+
+    /// The folder of its state.
+    pub(super) fn running_state(&self) -> Option<PathBuf> {
+        self.running("state").map(PathBuf::from)
+    }
+
+    fn running(&self, key: &str) -> Option<String> {
         let reply = ask(self.control.address()?, &Command::Status).ok()?;
         reply.words().ok()?;
-        pairs(reply.body()).get("mode")?.as_str()?.parse().ok()
+        let pairs = pairs(reply.body());
+        pairs.get(key)?.as_str().map(str::to_owned)
+    }
+
+    /// Says something to the server that runs: what it answers, or why it will not; nothing if none runs.
+    pub(super) fn tell(&self, command: &str) -> Option<Result<String, String>> {
+        let command = Command::parse(command.as_bytes()).ok()?;
+        match ask(self.control.address()?, &command) {
+            Ok(reply) => Some(match reply.words() {
+                Ok(words) => Ok(words.to_owned()),
+                Err(refusal) => Err(refusal.to_string()),
+            }),
+            Err(Error::NobodyThere(_)) => None,
+            Err(error) => Some(Err(error.to_string())),
+        }
     }
 
     pub(super) fn list(&self, as_json: bool) -> ExitCode {
@@ -94,7 +118,7 @@ impl Speaker {
     }
 
     /// Sends a command, as any program would write it; what goes wrong is said.
-    fn send(&self, command: &str) -> Result<(String, String), ExitCode> {
+    pub(super) fn send(&self, command: &str) -> Result<(String, String), ExitCode> {
         let Some(address) = self.control.address() else {
             let _ = fail("--control off: there is nobody to speak to");
             return Err(ExitCode::from(USAGE));
@@ -127,6 +151,26 @@ fn ask(address: ListenAddress, command: &Command) -> Result<Reply, Error> {
     Err(failure.unwrap_or(Error::NobodyThere(([127, 0, 0, 1], address.port()).into())))
 }
 
+/// For people: what is to be done stands at the end.
+fn status_text(body: &str) -> String {
+    let lines = body.lines().filter_map(|line| line.split_once('='));
+    lines
+        .map(|(key, value)| format!("{key}: {value}\n"))
+        .collect()
+}
+
+/// For programs: all warnings are one list.
+fn status_json(body: &str) -> Value {
+    let warnings = body
+        .lines()
+        .filter_map(|line| line.strip_prefix("warning="));
+    let warnings: Vec<Value> = warnings.map(Value::from).collect();
+    let mut status = pairs(body);
+    status.remove("warning");
+    status.insert("warnings".into(), warnings.into());
+    Value::Object(status)
+}
+
 /// Lines of names and values as JSON.
 fn pairs(body: &str) -> Map<String, Value> {
     let pairs = body.lines().filter_map(|line| line.split_once('='));
@@ -136,6 +180,6 @@ fn pairs(body: &str) -> Map<String, Value> {
 }
 
 /// Colours are for people, and for those who want them (<https://no-color.org>).
-fn is_coloured() -> bool {
+pub(super) fn is_coloured() -> bool {
     stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

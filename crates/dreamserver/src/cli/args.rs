@@ -212,6 +212,53 @@ impl AddArguments {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct CertsArguments {
+    /// Only those for this name
+    pub(super) name: Option<String>,
+    /// As JSON, for programs
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(subcommand)]
+    pub(super) command: Option<CertsCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CertsCommand {
+    /// Order a new certificate for a name now; the one that there is serves until the new one has come
+    #[command(
+        after_help = "Certificates are renewed by themselves: this is for one that was revoked, or after what kept it from coming was mended.\nWhere names have owners, only the owner of the name, the server's user and root may say it. Exits with 1 if there is no\nnew certificate, and says why and what to do.\n\nExample:\n  dreamserver certs renew example.com"
+    )]
+    Renew {
+        /// The name
+        name: String,
+    },
+    /// Use a certificate that you have already, until it is due for renewal
+    #[command(after_help = IMPORT)]
+    Import(ImportArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ImportArguments {
+    /// The names to use it for, if not all that the certificate is for
+    #[arg(value_name = "NAME")]
+    pub(super) names: Vec<String>,
+    /// The certificate and those of who signed it, as PEM
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "key",
+        required_unless_present = "from"
+    )]
+    pub(super) cert: Option<PathBuf>,
+    /// Its private key, as PEM
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(super) key: Option<PathBuf>,
+    /// A folder with fullchain.pem and privkey.pem, or one of such folders, as certbot keeps them
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["cert", "key"])]
+    pub(super) from: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct TrustArguments {
     /// Instead of the CA for this machine, one for this name and all below it, or for this address; may be repeated
     #[arg(long, value_name = "NAME", conflicts_with = "status")]
@@ -288,6 +335,9 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show the certificates of the running server, renew one, or import one from elsewhere
+    #[command(after_help = CERTS)]
+    Certs(CertsArguments),
     /// Show what the running server has written to its log
     #[command(
         after_help = "Examples:\n  dreamserver logs -f\n  dreamserver logs -n 1000 | grep status=5"
@@ -343,6 +393,30 @@ A configuration file, dreamserver.toml:
   [sites.\"static.example.com\"]
   files = \"/var/www/static\"
 ";
+
+const CERTS: &str = "\
+It shows, for each name, where its certificate comes from: a `file` that the configuration names, a CA of this machine (`local`, in
+development), or a `public` authority. Below the table stands what failed, with the next step. `dreamserver status` warns of
+what somebody should look at.
+
+Examples:
+  dreamserver certs                      all of them
+  dreamserver certs shop.example.com     one name
+  dreamserver certs --json               for programs; times are milliseconds since 1970
+  dreamserver certs renew example.com    a new one, now
+  dreamserver certs import --cert site.pem --key site.key
+  sudo dreamserver certs import --from /etc/letsencrypt/live";
+
+const IMPORT: &str = "\
+The certificate must fit the key, be for the name, and not have ended. It goes to the folder of the state, readable by its
+owner only, and a running server uses it at once; otherwise the next one that is started does. When it is due, the server orders its
+successor as for any other name. Say it as the user that the server runs as, or as root. A wildcard certificate is used for the
+names that you say.
+
+Examples:
+  dreamserver certs import --cert site.pem --key site.key
+  dreamserver certs import app.example.com --cert wildcard.pem --key wildcard.key
+  sudo dreamserver certs import --from /etc/letsencrypt/live";
 
 const TRUST: &str = "\
 It makes a CA, and puts its certificate into the store of the system (it asks for root's rights by sudo) and into those of Firefox

@@ -26,10 +26,16 @@ pub(super) fn table(names: &[Value], coloured: bool) -> String {
     let mut columns: Vec<Column> = COLUMNS.iter().map(|make| make(names)).collect();
     // Most names stay until they are removed.
     columns.retain(|column| column.title != "UNTIL" || column.cells.iter().any(|cell| cell != "-"));
+    lay_out(&columns, coloured)
+}
+
+/// Columns beside each other; `coloured` for a terminal.
+pub(super) fn lay_out(columns: &[Column], coloured: bool) -> String {
     let mut table = String::new();
     let titles: Vec<String> = columns.iter().map(Column::heading).collect();
     push_line(&mut table, &titles);
-    for row in 0..names.len() {
+    let rows = columns.first().map_or(0, |column| column.cells.len());
+    for row in 0..rows {
         let cells: Vec<String> = columns
             .iter()
             .map(|column| column.cell(row, coloured))
@@ -45,7 +51,7 @@ fn push_line(table: &mut String, cells: &[String]) {
 }
 
 /// One column, and what it says of each name.
-struct Column {
+pub(super) struct Column {
     title: &'static str,
     cells: Vec<String>,
     width: usize,
@@ -64,7 +70,7 @@ const COLUMNS: [fn(&[Value]) -> Column; 7] = [
 ];
 
 impl Column {
-    fn words(
+    pub(super) fn words(
         title: &'static str,
         names: &[Value],
         cell: impl Fn(&Value) -> Option<String>,
@@ -99,8 +105,9 @@ impl Column {
         let text = &*self.cells[row];
         let padded = self.pad(text);
         match (coloured, text) {
-            (true, "up") => format!("\x1b[32m{padded}\x1b[0m"),
-            (true, "down") => format!("\x1b[31m{padded}\x1b[0m"),
+            (true, "up" | "valid") => format!("\x1b[32m{padded}\x1b[0m"),
+            (true, "down" | "ended" | "failed" | "failing") => format!("\x1b[31m{padded}\x1b[0m"),
+            (true, "ends soon" | "ordered") => format!("\x1b[33m{padded}\x1b[0m"),
             _ => padded,
         }
     }
@@ -150,7 +157,7 @@ fn until(name: &Value) -> Option<String> {
 }
 
 /// A time in the largest unit that fits.
-fn age(seconds: u64) -> String {
+pub(super) fn age(seconds: u64) -> String {
     match seconds {
         ..60 => format!("{seconds}s"),
         60..3600 => format!("{}m", seconds / 60),

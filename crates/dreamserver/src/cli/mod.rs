@@ -2,6 +2,7 @@
 
 mod announce;
 mod args;
+mod certs;
 mod list;
 mod logs;
 mod plan;
@@ -46,6 +47,7 @@ pub fn main() -> ExitCode {
         Command::Remove { domain } => speaker.remove(&domain),
         Command::List { json } => speaker.list(json),
         Command::Status { json } => speaker.status(json),
+        Command::Certs(arguments) => certs::certs(&speaker, shared.state.as_deref(), &arguments),
         Command::Logs(arguments) => logs::show(&speaker, &arguments),
         Command::Trust(arguments) => trust::trust(shared.authority.as_deref(), &arguments),
         Command::Untrust(arguments) => trust::untrust(shared.authority.as_deref(), &arguments),

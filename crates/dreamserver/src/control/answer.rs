@@ -8,6 +8,7 @@ use super::owners::Owners;
 use super::table::{Change, Table};
 use super::view::Views;
 use super::{Ending, Options, Served, StartError, host, name, view};
+use crate::certificates::Register;
 use crate::cli::Mode;
 use crate::log;
 use crate::sockets::Sender;
@@ -53,6 +54,7 @@ pub(super) struct Control {
     hosts: bool,
     pub(super) serves: Serves,
     pub(super) endings: mpsc::UnboundedSender<Ending>,
+    pub(super) certificates: Arc<Register>,
     /// Told of names that were announced.
     served: Served,
     pub(super) probes: Semaphore,
@@ -132,6 +134,7 @@ impl Control {
             hosts: options.hosts,
             serves: options.serves,
             endings: options.endings,
+            certificates: options.certificates,
             served: options.served,
             probes: Semaphore::new(PROBES),
             health: Health::default(),
@@ -183,7 +186,10 @@ impl Control {
             Command::Add(add) => self.add(add, sender).await,
             Command::Remove(domain) => self.remove(&domain, sender).await,
             Command::List { after } => self.list(after.as_ref()).await,
-            Command::Status => Ok(self.status()),
+            Command::Certs(which) => self.certs(&which).await,
+            Command::Renew(domain) => self.renew(&domain, sender).await,
+            Command::Import(domain) => self.import(&domain).await,
+            Command::Status => Ok(self.status().await),
             Command::Ping => Ok(Reply::ok("ping")),
             Command::Shutdown => {
                 self.may_end(sender).await?;

@@ -10,6 +10,7 @@
 
 mod answer;
 mod budget;
+mod certs;
 mod commit;
 mod datagram;
 mod entries;
@@ -29,6 +30,7 @@ mod switch;
 mod table;
 mod view;
 
+use crate::certificates::Register;
 use crate::cli::Mode;
 use crate::log;
 use crate::server::Publisher;
@@ -72,6 +74,8 @@ pub struct Options {
     pub serves: Serves,
     /// Told when the server is to end.
     pub endings: mpsc::UnboundedSender<Ending>,
+    /// What is known of certificates.
+    pub certificates: Arc<Register>,
     /// Told of each name that was announced, once it is routed.
     pub served: Served,
 }

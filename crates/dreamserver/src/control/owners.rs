@@ -182,6 +182,20 @@ impl Control {
         }
     }
 
+    /// Refuses whoever may not have something done for this name, which may be one of the configuration: that belongs to nobody.
+    pub(super) async fn may_act(
+        &self,
+        name: &str,
+        what: &str,
+        sender: Sender,
+    ) -> Result<(), Reply> {
+        if !self.owners.count() {
+            return Ok(());
+        }
+        let speaker = self.owners.speaker(sender).await?;
+        speaker.check(self.current(name).and_then(|entry| entry.owner), what)
+    }
+
     /// Is it known who speaks, where that matters? Whoever is may try to change something.
     pub(super) async fn is_known(&self, sender: Sender) -> bool {
         if !self.owners.count() {

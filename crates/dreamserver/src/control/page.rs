@@ -66,10 +66,11 @@ impl Control {
         Ok(page)
     }
 
-    pub(super) fn status(&self) -> Reply {
+    pub(super) async fn status(&self) -> Reply {
+        let warnings = self.warnings().await;
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         let body = format!(
-            "version={}\npid={}\nuptime={}\nmode={}\nlog={log}\nnames={}\nreceived={}\nrefused={}\ndropped={}\nview={}\n",
+            "version={}\npid={}\nuptime={}\nmode={}\nlog={log}\nnames={}\nreceived={}\nrefused={}\ndropped={}\nview={}\nstate={}\n",
             env!("CARGO_PKG_VERSION"),
             std::process::id(),
             self.started.elapsed().as_secs(),
@@ -79,8 +80,10 @@ impl Control {
             self.counts.refused.get(),
             self.counts.dropped.get(),
             self.view,
+            self.folder.path().display(),
         );
-        Reply::ok("status").with_lines(body.lines())
+        let warnings = warnings.iter().map(|warning| format!("warning={warning}"));
+        Reply::ok("status").with_lines(body.lines().map(str::to_owned).chain(warnings))
     }
 }
 

@@ -4,8 +4,10 @@
 //! there are, a sample shows a bounded number of them.
 
 use super::answer::Control;
+use super::certs::described;
 use super::page::{age, health_text};
-use crate::admin::{Ask, Door, Ends, Failure, Name, Names, Samples};
+use crate::acme::Which;
+use crate::admin::{Ask, Certificates, Door, Ends, Failure, Name, Names, Samples};
 use crate::metrics::{LastFailure, Sum};
 use crate::sockets::{Protocol, Sender};
 use crate::state::{Entry, Target};
@@ -108,7 +110,9 @@ impl Control {
         loop {
             finder.find(&self).await;
             self.until_seen(&self.targets(&finder.found)).await;
+            let certificates = self.sample_certificates(&finder.filter).await;
             let names = Names {
+                certificates,
                 total: self.table.borrow().entries().len(),
                 matching: finder.matching,
                 names: self.describe(&finder.found, &mut recent),
@@ -124,6 +128,15 @@ impl Control {
                 views.borrow_mut().remove(&finder.filter);
                 return;
             }
+        }
+    }
+
+    async fn sample_certificates(&self, filter: &str) -> Certificates {
+        let wanted = Which::Matching(filter.to_owned());
+        let listed = self.certificates.find(&wanted, SHOWN).await;
+        Certificates {
+            total: listed.total,
+            rows: listed.rows.iter().map(described).collect(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Where announcements come in, and what is said about it.
 
-use super::secure::Door;
+use super::secure::Secure;
 use super::{Desk, Publisher};
 use crate::address::ListenAddress;
 use crate::cli::Plan;
@@ -22,8 +22,9 @@ pub(super) fn start(
     holdings: &Holdings,
     log: &Arc<Mutex<log::Place>>,
     endings: mpsc::UnboundedSender<Ending>,
-    door: Door,
+    secure: &Secure,
 ) -> Result<Running, StartError> {
+    let door = secure.door();
     let options = Options {
         folder: desk.folder,
         before: desk.before,
@@ -35,6 +36,7 @@ pub(super) fn start(
         hosts: plan.config.control.hosts,
         serves: plan.serves(),
         endings,
+        certificates: secure.register(),
         served: Box::new(move |name| {
             if let Some(office) = door.get() {
                 office.added(name);

@@ -262,8 +262,9 @@ impl Server {
         // Names are routed before the first request comes.
         let control = desk
             .map(|desk| {
-                let door = secure.door();
-                announcements::start(&plan, desk, publisher, &holdings, &log_place, sender, door)
+                announcements::start(
+                    &plan, desk, publisher, &holdings, &log_place, sender, &secure,
+                )
             })
             .transpose()
             .map_err(StartError::Control)?;

@@ -4,10 +4,14 @@ use super::open;
 use super::permit::{Permit, exact_names};
 use crate::acme::Office;
 use crate::authority::{CurrentCa, Places};
-use crate::certificates::{Files, KeptKeys, TermsError, build, local, public};
+use crate::certificates::local::Leaves;
+use crate::certificates::{
+    Files, KeptKeys, Kind, Named, Register, Row, TermsError, Trouble, build, local, public,
+};
 use crate::challenges::Challenges;
 use crate::cli::Plan;
-use crate::config::{ClientsConfig, Config, Pair};
+use crate::config::{ClientsConfig, Config, Pair, Site};
+use crate::router::HostPattern;
 use crate::state;
 use crate::tls::{Store, Terms, Wanted};
 use std::io;
@@ -21,6 +25,7 @@ pub(super) struct Secure {
     files: Files,
     keys: KeptKeys,
     maker: Maker,
+    register: Arc<Register>,
 }
 
 /// What makes certificates for names that have none in files.
@@ -29,6 +34,7 @@ enum Maker {
     Local {
         ca: Arc<CurrentCa>,
         store: Option<Arc<Store>>,
+        leaves: Arc<Leaves>,
     },
     /// For good, a public authority.
     Public(Public),
@@ -58,18 +64,26 @@ impl Secure {
     pub(super) fn new(plan: &Plan, folder: Option<&Path>, permit: Permit) -> io::Result<Secure> {
         // Where nobody listens for TLS, nobody would see them.
         let listens = !open::tls_entries(&plan.config, true).is_empty();
-        let maker = match listens && plan.orders_certificates() {
-            true => Maker::Public(Public::new(plan, folder, permit)?),
+        let (maker, register) = match listens && plan.orders_certificates() {
+            true => {
+                let public = Public::new(plan, folder, permit)?;
+                let register = Register::public(public.office.clone());
+                (Maker::Public(public), register)
+            }
             false => {
                 let places = Places::of_environment(plan.overrides.authority.as_deref());
                 let ca = Arc::new(CurrentCa::new(places));
-                Maker::Local { ca, store: None }
+                let leaves = Arc::<Leaves>::default();
+                let register = Register::local(ca.clone(), leaves.clone());
+                let store = None;
+                (Maker::Local { ca, store, leaves }, register)
             }
         };
         let mut secure = Secure {
             files: Files::default(),
             keys: KeptKeys::open(folder, SystemTime::now()),
             maker,
+            register: Arc::new(register),
         };
         secure.find_ca()?;
         Ok(secure)
@@ -82,6 +96,11 @@ impl Secure {
             Maker::Public(public) => Some(&public.store),
         };
         let built = build(config, &mut self.files, self.keys.keys(), store)?;
+        self.register.settle(Named {
+            files: self.rows(config),
+            hosts: exact_names(config),
+            is_secure: !open::tls_entries(config, built.is_some()).is_empty(),
+        });
         Ok(built.map(|mut terms| {
             if let Maker::Public(public) = &self.maker {
                 terms.set_challenges(public.challenges.clone());
@@ -99,6 +118,49 @@ impl Secure {
             Maker::Local { .. } => Door::default(),
             Maker::Public(public) => public.office.clone(),
         }
+    }
+
+    /// What is known of all certificates.
+    pub(super) fn register(&self) -> Arc<Register> {
+        self.register.clone()
+    }
+
+    /// Of each host with certificates in files, those.
+    fn rows(&self, config: &Config) -> Vec<Row> {
+        let with = |site: &'_ Site| site.tls.as_ref().map(|tls| tls.pairs.clone());
+        let sites = config.sites.iter();
+        let sites = sites.filter_map(|site| Some((&site.hosts, with(site)?)));
+        let pairs = sites.flat_map(|(hosts, pairs)| {
+            let each = move |pair: Pair| hosts.iter().map(move |host| (host, pair.clone()));
+            pairs.into_iter().flat_map(each)
+        });
+        let rows = pairs.filter_map(|(host, pair)| self.row(host, pair));
+        rows.collect()
+    }
+
+    fn row(&self, host: &HostPattern, pair: Pair) -> Option<Row> {
+        let (credential, trouble) = self.files.look(&pair)?;
+        let name = match host {
+            HostPattern::Exact(name) => name.to_string(),
+            HostPattern::Wildcard(suffix) => format!("*.{suffix}"),
+            // For every host: what it proves to be is a name that people know.
+            HostPattern::Any => credential.names().first()?.clone(),
+        };
+        Some(Row {
+            name,
+            kind: Kind::File,
+            issuer: Some(credential.issuer().to_owned()),
+            not_after: Some(credential.not_after()),
+            renewal: None,
+            is_ordered: false,
+            trouble: trouble.map(|error| Trouble {
+                error: error.to_owned(),
+                advice: Some("what was read before is in use; put a pair there that fits".into()),
+                failures: None,
+                next: None,
+            }),
+            file: Some(pair.cert),
+        })
     }
 
     /// Begins to order certificates: the folder is this server's alone from now on.
@@ -149,6 +211,7 @@ impl Secure {
         let Maker::Local {
             ca,
             store: store @ None,
+            leaves,
         } = &mut self.maker
         else {
             return Ok(false);
@@ -161,7 +224,7 @@ impl Secure {
             return Ok(false);
         };
         tracing::info!("HTTPS with certificates of {found}");
-        *store = Some(local::start(ca.clone())?);
+        *store = Some(local::start(ca.clone(), leaves.clone())?);
         Ok(true)
     }
 }

@@ -8,6 +8,7 @@
 )]
 
 mod announce;
+mod certs;
 mod corpora;
 mod files;
 mod h1;

@@ -99,7 +99,7 @@ impl Drop for Program {
 
 /// What a user says by UDP; the socket stays open until the reply is there.
 #[track_caller]
-fn say_as(core: &Core, user: u32, text: &str) -> String {
+pub(crate) fn say_as(core: &Core, user: u32, text: &str) -> String {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     give(&socket, user);
     socket.set_read_timeout(Some(DEADLINE)).unwrap();

@@ -9,6 +9,7 @@ use dream_testkit::{
 };
 
 use crate::announce::{Core, saying};
+use crate::certs::write_ending;
 use crate::peers::has;
 
 /// A server that orders from an authority, at ports that the authority knows.
@@ -372,3 +373,71 @@ fn knock(port: u16, part: usize) {
 
 /// RFC 8446 §6.2: a fatal alert, `unrecognized_name`.
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
+
+#[test]
+fn a_certificate_is_renewed_when_somebody_says_so_and_what_fails_is_told() {
+    let Some(town) = town("") else { return };
+    let origin = saying("hello");
+    town.announce("shop.dream.net", &origin);
+    let secure = format!("https://shop.dream.net:{}/", town.https);
+    assert_eq!(town.text(&secure, &[]), "hello");
+    let kept = town.home.join("state/acme/certificates/shop.dream.net");
+    let before = std::fs::read(&kept).unwrap();
+    let (code, said) = town.core.command(&["certs", "renew", "shop.dream.net"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.starts_with("shop.dream.net has a new certificate, until "),
+        "{said}"
+    );
+    assert!(std::fs::read(&kept).unwrap() != before);
+    assert_eq!(town.text(&secure, &[]), "hello");
+    // Pebble says where its certificates come from.
+    let (_, table) = town.core.command(&["certs"]);
+    assert!(
+        table.contains("Pebble") && table.contains("valid"),
+        "{table}"
+    );
+
+    town.dns.point("shop.dream.net", "127.0.0.2");
+    let (code, said) = town.core.command(&["certs", "renew", "shop.dream.net"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("shop.dream.net leads to 127.0.0.2") && said.contains("set the DNS"),
+        "{said}"
+    );
+    let (_, status) = town.core.command(&["status"]);
+    let warned = "warning: the certificate of shop.dream.net is not renewed, and ends on ";
+    assert!(
+        status.contains(warned) && status.contains("set the DNS"),
+        "{status}"
+    );
+    let (_, table) = town.core.command(&["certs"]);
+    assert!(
+        table.contains("failing") && table.contains("  next step: set the DNS"),
+        "{table}"
+    );
+    // The old one serves.
+    assert_eq!(town.text(&secure, &[]), "hello");
+}
+
+#[test]
+fn an_imported_certificate_that_ends_soon_is_followed_by_an_ordered_one() {
+    let Some(town) = town("") else { return };
+    let origin = saying("hello");
+    let left = Duration::from_secs(2 * 24 * 3600);
+    write_ending(&town.home, "old", "shop.dream.net", left);
+    let file = |name: &str| town.home.join(name).display().to_string();
+    let (cert, key) = (file("old.pem"), file("old.key"));
+    let arguments = ["certs", "import", "--cert", &cert, "--key", &key];
+    let (code, said) = town.core.command(&arguments);
+    assert_eq!(code, Some(0), "{said}");
+    let kept = town.home.join("state/acme/certificates/shop.dream.net");
+    let is_ordered =
+        || std::fs::read_to_string(&kept).is_ok_and(|text| text.starts_with("Directory: "));
+    // Nothing is ordered for a name that is not served.
+    assert!(kept.exists() && !is_ordered());
+    town.announce("shop.dream.net", &origin);
+    eventually("there is one of the authority", is_ordered);
+    let secure = format!("https://shop.dream.net:{}/", town.https);
+    assert_eq!(town.text(&secure, &[]), "hello");
+}

@@ -4,6 +4,7 @@
 const at = (id) => document.getElementById(id);
 const token = document.querySelector('meta[name=token]').content;
 const rows = new Map();
+const certificates = new Map();
 let source;
 
 function follow() {
@@ -27,26 +28,39 @@ function state(kind, text) {
 }
 
 function show(sample, filter) {
-  const body = at('names');
-  const seen = new Set();
-  let next = body.firstElementChild;
-  for (const name of sample.names) {
-    seen.add(name.domain);
-    let row = rows.get(name.domain);
-    if (!row) rows.set(name.domain, (row = makeRow(name.domain)));
-    if (row.element === next) next = next.nextElementSibling;
-    else body.insertBefore(row.element, next);
-    fill(row, name);
-  }
-  for (const [domain, row] of rows) {
-    if (seen.has(domain)) continue;
-    row.element.remove();
-    rows.delete(domain);
-  }
+  list(at('names'), rows, sample.names, (name) => name.domain, makeNameRow, fill);
   const hidden = sample.matching - sample.names.length;
   set(at('count'), count(sample, hidden, filter));
   set(at('empty'), filter ? 'No name matches.' : 'Nothing is announced yet. A program says: add example.com 5665');
   at('empty').hidden = sample.names.length > 0;
+  showCertificates(sample.certificates, filter);
+}
+
+/** Has a table's body show these items, in their order; rows that are there already stay. */
+function list(body, known, items, keyOf, make, fillIn) {
+  const seen = new Set();
+  let next = body.firstElementChild;
+  for (const item of items) {
+    const key = keyOf(item);
+    seen.add(key);
+    let row = known.get(key);
+    if (!row) known.set(key, (row = make(item)));
+    if (row.element === next) next = next.nextElementSibling;
+    else body.insertBefore(row.element, next);
+    fillIn(row, item);
+  }
+  for (const [key, row] of known) {
+    if (seen.has(key)) continue;
+    row.element.remove();
+    known.delete(key);
+  }
+}
+
+function showCertificates({ total, rows: shown }, filter) {
+  at('certificates').hidden = total === 0;
+  list(at('certificate-rows'), certificates, shown, (row) => `${row.name} ${row.kind} ${row.file ?? ''}`, makeCertificateRow, fillCertificate);
+  const all = total === 1 ? '1 certificate' : `${number(total)} certificates`;
+  set(at('certificate-count'), shown.length === total ? all : `${number(shown.length)} of ${all} ${filter ? 'match, or are shown' : 'are shown'}`);
 }
 
 function count(sample, hidden, filter) {
@@ -60,13 +74,25 @@ const COLUMNS = [
   ['number latency', 'Latency'], ['number requests', 'Requests'], ['error', 'Last error'],
 ];
 
-function makeRow(domain) {
+const CERTIFICATE_COLUMNS = [
+  ['answers', 'State'], ['issuer', 'Issuer'], ['expires', 'Expires'], ['renewal', 'Renewal'], ['error', 'Last error'],
+];
+
+function makeNameRow({ domain }) {
+  const row = makeRow(domain, COLUMNS);
+  if (token) row.element.append(removal(domain));
+  return row;
+}
+
+const makeCertificateRow = ({ name }) => makeRow(name, CERTIFICATE_COLUMNS);
+
+function makeRow(domain, columns) {
   const element = document.createElement('tr');
   const head = document.createElement('th');
   head.scope = 'row';
   head.append(piece('span', domain));
   element.append(head);
-  const cells = COLUMNS.map(([kind, label]) => {
+  const cells = columns.map(([kind, label]) => {
     const cell = document.createElement('td');
     cell.className = kind;
     cell.dataset.label = label;
@@ -75,7 +101,6 @@ function makeRow(domain) {
     element.append(cell);
     return { cell, content, kind };
   });
-  if (token) element.append(removal(domain));
   return { element, cells };
 }
 
@@ -102,6 +127,37 @@ function fill(row, name) {
   put(latency, name.p50_ms === undefined ? '' : time(name.p50_ms), name.p99_ms === undefined ? '' : `99 %: ${time(name.p99_ms)}`);
   put(requests, number(name.requests), name.failed ? `${number(name.failed)} failed` : '', 'bad');
   putError(error, name.failure);
+}
+
+function fillCertificate(row, certificate) {
+  const [condition, issuer, expires, renewal, error] = row.cells;
+  const [text, kind] = conditionOf(certificate);
+  put(condition, text, certificate.kind === 'public' ? '' : certificate.kind === 'local' ? 'by the CA of this machine' : 'from a file');
+  condition.cell.className = `answers ${kind}`;
+  put(issuer, certificate.issuer ?? '');
+  put(expires, day(certificate.not_after), certificate.not_after === undefined ? '' : away(certificate.not_after));
+  put(renewal, day(certificate.renewal), certificate.renewal === undefined ? '' : away(certificate.renewal));
+  const next = certificate.next === undefined ? '' : ` Tried again ${away(certificate.next)}.`;
+  put(error, certificate.error ?? '', certificate.error ? `${certificate.advice ?? ''}${next}` : '');
+}
+
+const DAY = 24 * 3600 * 1000;
+
+function conditionOf({ not_after: end, renewal, error, ordered }) {
+  if (end === undefined) return ordered ? ['ordered', ''] : ['none', error ? 'down' : ''];
+  if (end <= Date.now()) return ['ended', 'down'];
+  if (error) return ['failing', 'down'];
+  if (ordered) return ['ordered', 'up'];
+  return end < Date.now() + 14 * DAY && renewal === undefined ? ['ends soon', 'down'] : ['valid', 'up'];
+}
+
+const day = (millis) => (millis === undefined ? '' : new Date(millis).toISOString().slice(0, 10));
+
+/** How far away a time is, in words that do not change all the time. */
+function away(millis) {
+  const span = Math.abs(millis - Date.now());
+  const [value, unit] = span >= 2 * DAY ? [span / DAY, 'days'] : span >= 7_200_000 ? [span / 3_600_000, 'hours'] : [span / 60_000, 'minutes'];
+  return millis > Date.now() ? `in ${Math.round(value)} ${unit}` : `${Math.round(value)} ${unit} ago`;
 }
 
 /** The text of a cell, and a smaller one below it. What has not changed is not touched. */
