@@ -97,7 +97,7 @@ class Contestant:
 
     def connection(self):
         if self.scenario.tls:
-            return HTTPSConnection("127.0.0.1", self.port, timeout=10, context=self.stage.certificate.client())
+            return HTTPSConnection("127.0.0.1", self.port, timeout=10, context=self.stage.certificate.client)
         return HTTPConnection("127.0.0.1", self.port, timeout=10)
 
     def log_lines(self):

@@ -31,7 +31,7 @@ def connected(contestant):
     connection = socket.create_connection(("127.0.0.1", contestant.port), 10)
     if not contestant.scenario.tls:
         return connection
-    return contestant.stage.certificate.client().wrap_socket(connection, server_hostname="localhost")
+    return contestant.stage.certificate.client.wrap_socket(connection, server_hostname="localhost")
 
 
 def asked_once(contestant):

@@ -1,6 +1,7 @@
 """The certificate that every server shows, and what every connection has to agree on."""
 import ssl
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from .failure import Failed
@@ -17,6 +18,7 @@ class Certificate:
     key: Path
     both: Path
 
+    @cached_property
     def client(self):
         """What a client needs that trusts it."""
         return ssl.create_default_context(cafile=self.chain)
