@@ -1,10 +1,11 @@
 //! The program under test, as a process of its own: started as people start it, seen from outside only.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
@@ -154,6 +155,21 @@ impl Server {
         let ticks = behind.split(' ').skip(11).take(2);
         let ticks: u64 = ticks.filter_map(|field| field.parse::<u64>().ok()).sum();
         Duration::from_millis(ticks * 10)
+    }
+
+    /// How many TCP connections it has open.
+    pub fn connections(&self) -> usize {
+        let process = PathBuf::from(format!("/proc/{}", self.id()));
+        let connected: HashSet<String> = ["tcp", "tcp6"]
+            .iter()
+            .flat_map(|table| fs::read_to_string(process.join("net").join(table)))
+            .flat_map(|table| table.lines().filter_map(connected).collect::<Vec<_>>())
+            .collect();
+        let open = fs::read_dir(process.join("fd")).into_iter().flatten();
+        open.flatten()
+            .filter_map(|entry| fs::read_link(entry.path()).ok())
+            .filter(|link| connected.contains(&*link.to_string_lossy()))
+            .count()
     }
 
     /// How many descriptors it has open.
@@ -350,6 +366,18 @@ impl Lines {
 
     fn lock(&self) -> MutexGuard<'_, Written> {
         self.state.lock().expect("no panic holds the lock")
+    }
+}
+
+/// The socket of a line of `/proc/net/tcp`, as descriptors name it, if it does not listen.
+fn connected(line: &str) -> Option<String> {
+    const LISTENS: &str = "0A";
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    match fields[..] {
+        [_, _, _, state, _, _, _, _, _, inode, ..] if state != LISTENS => {
+            Some(format!("socket:[{inode}]"))
+        }
+        _ => None,
     }
 }
 
