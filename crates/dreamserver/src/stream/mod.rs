@@ -8,15 +8,20 @@
 //!
 //! With TLS on it, it reads and writes plaintext, and whoever uses it need not know.
 
+mod pending;
 mod raw;
+mod records;
 mod tls;
 
 pub use raw::{Watched, watch};
 
 use crate::pipe::Pipe;
+use records::Side;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
-use rustls::Connection;
+use rustls::CommonState;
+use rustls::client::UnbufferedClientConnection;
+use rustls::server::UnbufferedServerConnection;
 use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
@@ -48,9 +53,18 @@ impl Stream {
         }
     }
 
-    /// Has this side of a TLS connection speak through the socket. [`Stream::poll_handshake`] comes first.
-    pub fn secured(self, connection: impl Into<Connection>) -> Stream {
-        let session = Session::new(connection.into());
+    /// Has the server's side of a TLS connection speak through the socket, which has `received` so much. Then comes
+    /// [`Stream::poll_handshake`].
+    pub fn secured(self, connection: UnbufferedServerConnection, received: &[u8]) -> Stream {
+        self.with_session(Session::new(Side::Server(connection), received))
+    }
+
+    /// The same for the client's side.
+    pub fn secured_as_client(self, connection: UnbufferedClientConnection) -> Stream {
+        self.with_session(Session::new(Side::Client(connection), &[]))
+    }
+
+    fn with_session(self, session: Session) -> Stream {
         Stream {
             tls: Some(Box::new(RefCell::new(session))),
             ..self
@@ -63,9 +77,9 @@ impl Stream {
     }
 
     /// What was agreed with the other side, if this is TLS. The look must be over before anything is read or written.
-    pub fn agreed(&self) -> Option<Ref<'_, Connection>> {
+    pub fn agreed(&self) -> Option<Ref<'_, CommonState>> {
         let session = self.tls.as_ref()?.borrow();
-        Some(Ref::map(session, Session::connection))
+        Some(Ref::map(session, Session::state))
     }
 
     /// Ready when both sides of a TLS connection know each other; at once where there is none.

@@ -11,7 +11,7 @@ const HANDSHAKE: u8 = 22;
 #[derive(Default)]
 pub(super) struct First {
     acceptor: Acceptor,
-    begun: bool,
+    received: Vec<u8>,
 }
 
 /// What came cannot become a first message.
@@ -27,14 +27,14 @@ pub(super) enum Fault {
 
 impl First {
     /// Takes the next bytes, which are not none; the message, once it is whole.
-    pub(super) fn take(&mut self, mut received: &[u8]) -> Result<Option<Accepted>, Fault> {
+    pub(super) fn take(&mut self, mut piece: &[u8]) -> Result<Option<Accepted>, Fault> {
         let strange = |byte: &u8| *byte != HANDSHAKE && byte.is_ascii_alphabetic();
-        if !self.begun && received.first().is_some_and(strange) {
+        if self.received.is_empty() && piece.first().is_some_and(strange) {
             return Err(Fault::Http);
         }
-        self.begun = true;
-        while !received.is_empty() {
-            self.acceptor.read_tls(&mut received).map_err(Fault::Io)?;
+        self.received.extend_from_slice(piece);
+        while !piece.is_empty() {
+            self.acceptor.read_tls(&mut piece).map_err(Fault::Io)?;
             match self.acceptor.accept() {
                 Ok(Some(accepted)) => return Ok(Some(accepted)),
                 Ok(None) => {}
@@ -43,10 +43,15 @@ impl First {
         }
         Ok(None)
     }
+
+    /// All that came, which is the message and perhaps what follows it.
+    pub(super) fn received(self) -> Vec<u8> {
+        self.received
+    }
 }
 
 /// What is sent to a client that breaks a rule.
-pub(super) fn encoded(mut alert: AcceptedAlert) -> Vec<u8> {
+fn encoded(mut alert: AcceptedAlert) -> Vec<u8> {
     let mut bytes = Vec::new();
     // Memory takes what is written to it.
     let _ = alert.write_all(&mut bytes);
@@ -82,8 +87,8 @@ pub fn fuzz_first(input: &[u8]) {
         (Err(Fault::Io(_)), Err(Fault::Io(_))) => {}
         (whole, cut) => panic!("{} and {}", told(whole), told(cut)),
     }
-    if let Ok(Some(accepted)) = whole {
-        go_on(accepted, bytes);
+    if let Ok(Some(_)) = whole {
+        go_on(bytes);
     }
 }
 
@@ -108,10 +113,12 @@ fn told(outcome: &Result<Option<Accepted>, Fault>) -> String {
 
 /// The server's side of the handshake, which gets the same bytes once more instead of what the client would say.
 #[cfg(any(test, fuzzing))]
-fn go_on(accepted: Accepted, mut bytes: &[u8]) {
+fn go_on(bytes: &[u8]) {
     use aws_lc_rs::{rand::SystemRandom, signature};
     use rustls::crypto::aws_lc_rs::{default_provider, sign::any_ecdsa_type};
     use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+    use rustls::server::UnbufferedServerConnection;
+    use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
     use std::sync::{Arc, LazyLock};
     static CONFIG: LazyLock<Arc<rustls::ServerConfig>> = LazyLock::new(|| {
         let kind = &signature::ECDSA_P256_SHA256_ASN1_SIGNING;
@@ -131,15 +138,24 @@ fn go_on(accepted: Accepted, mut bytes: &[u8]) {
                 .with_cert_resolver(Arc::new(resolver)),
         )
     });
-    let Ok(mut connection) = accepted.into_connection(CONFIG.clone()) else {
-        return;
-    };
-    while !bytes.is_empty() && connection.read_tls(&mut bytes).is_ok() {
-        if connection.process_new_packets().is_err() {
-            break;
+    let mut connection = UnbufferedServerConnection::new(CONFIG.clone()).expect("a connection");
+    let mut received = [bytes, bytes].concat();
+    let (mut said, mut is_broken) = (0, false);
+    // Behind a fault comes an alert, and nothing else must be asked for.
+    while !is_broken || connection.wants_write() {
+        let UnbufferedStatus { discard, state } = connection.process_tls_records(&mut received);
+        match state {
+            Ok(ConnectionState::EncodeTlsData(mut message)) => {
+                said += message.encode(&mut vec![0; 1 << 17]).expect("room");
+            }
+            Ok(ConnectionState::TransmitTlsData(transmitted)) => transmitted.done(),
+            Ok(ConnectionState::ReadTraffic(_)) => panic!("nobody has a key for data"),
+            Ok(_) => break,
+            Err(_) => is_broken = true,
         }
+        received.drain(..discard);
     }
-    assert!(connection.wants_write());
+    assert!(said > 0);
 }
 
 #[cfg(test)]

@@ -1,21 +1,23 @@
 //! The client's first message: received whole, and looked at before anything is made for the connection.
 
-use super::first::{Fault, First, encoded};
+use super::first::{Fault, First};
 use crate::stream::Stream;
 use crate::time::Timer;
 use rustls::server::Accepted;
-use rustls::{ServerConfig, ServerConnection};
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 /// Received at once. With a post-quantum key share the message has about 1.7 KiB, in two packets.
 const PIECE: usize = 4096;
 
 /// The client's first message.
-pub(super) struct Hello(Accepted);
+pub(super) struct Hello {
+    accepted: Accepted,
+    /// As it came, perhaps with what follows it.
+    received: Vec<u8>,
+}
 
 /// What came instead of one.
 #[derive(Debug)]
@@ -44,18 +46,22 @@ impl fmt::Display for NoHello {
 /// Receives the client's first message.
 pub(super) async fn receive(stream: &Stream, timer: &Timer) -> Result<Hello, NoHello> {
     let mut first = First::default();
-    poll_fn(|cx| match poll_receive(stream, &mut first, cx) {
-        Poll::Ready(hello) => Poll::Ready(hello),
+    let accepted = poll_fn(|cx| match poll_receive(stream, &mut first, cx) {
+        Poll::Ready(accepted) => Poll::Ready(accepted),
         Poll::Pending => timer.poll(cx).map(|()| Err(NoHello::Slow)),
     })
-    .await
+    .await?;
+    Ok(Hello {
+        accepted,
+        received: first.received(),
+    })
 }
 
 fn poll_receive(
     stream: &Stream,
     first: &mut First,
     cx: &mut Context<'_>,
-) -> Poll<Result<Hello, NoHello>> {
+) -> Poll<Result<Accepted, NoHello>> {
     loop {
         // Not outside of the wait: it would be a part of the connection's memory.
         let mut buffer = [0; PIECE];
@@ -64,7 +70,7 @@ fn poll_receive(
             return Poll::Ready(Err(NoHello::Io(io::ErrorKind::UnexpectedEof.into())));
         }
         if let Some(accepted) = first.take(&buffer[..count])? {
-            return Poll::Ready(Ok(Hello(accepted)));
+            return Poll::Ready(Ok(accepted));
         }
     }
 }
@@ -82,24 +88,23 @@ impl From<Fault> for NoHello {
 impl Hello {
     /// The host that the client asks for (RFC 6066 §3), in lower case.
     pub(super) fn server_name(&self) -> Option<String> {
-        let name = self.0.client_hello().server_name()?.to_ascii_lowercase();
+        let name = self
+            .accepted
+            .client_hello()
+            .server_name()?
+            .to_ascii_lowercase();
         Some(name)
     }
 
     /// Does it offer this protocol behind the handshake (RFC 7301)?
     pub(super) fn offers(&self, protocol: &[u8]) -> bool {
-        let hello = self.0.client_hello();
+        let hello = self.accepted.client_hello();
         let offered = hello.alpn();
         offered.is_some_and(|mut offered| offered.any(|offer| offer == protocol))
     }
 
-    /// Begins the server's side; or says why not, and what to tell the client.
-    pub(super) fn accept(
-        self,
-        config: Arc<ServerConfig>,
-    ) -> Result<ServerConnection, (rustls::Error, Vec<u8>)> {
-        self.0
-            .into_connection(config)
-            .map_err(|(error, alert)| (error, encoded(alert)))
+    /// The message as it came, perhaps with what follows it.
+    pub(super) fn received(&self) -> &[u8] {
+        &self.received
     }
 }

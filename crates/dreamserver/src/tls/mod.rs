@@ -24,6 +24,7 @@ use crate::stream::Stream;
 use crate::time::Timer;
 use hello::{Hello, NoHello};
 use rustls::ServerConfig;
+use rustls::server::UnbufferedServerConnection;
 use std::cell::RefCell;
 use std::fmt;
 use std::future::poll_fn;
@@ -128,11 +129,8 @@ async fn shake_hands(
         return Err(unknown(&stream, name));
     };
     timer.set(left);
-    let connection = hello.accept(config).map_err(|(error, alert)| {
-        write_at_once(&stream, &alert);
-        Refusal::Refused(error)
-    })?;
-    let stream = stream.secured(connection);
+    let stream = secured(stream, &hello, config)?;
+    drop(hello);
     poll_fn(|cx| match stream.poll_handshake(cx) {
         Poll::Ready(done) => Poll::Ready(done.map_err(Refusal::Broken)),
         Poll::Pending => timer.poll(cx).map(|()| Err(Refusal::Slow)),
@@ -145,6 +143,12 @@ async fn shake_hands(
         client,
     };
     Ok((stream, security))
+}
+
+/// The library reads the client's first message again, which begins the server's side.
+fn secured(stream: Stream, hello: &Hello, config: Arc<ServerConfig>) -> Result<Stream, Refusal> {
+    let connection = UnbufferedServerConnection::new(config).map_err(Refusal::Refused)?;
+    Ok(stream.secured(connection, hello.received()))
 }
 
 /// What the handshake goes by, once there is a certificate: a site may have it made now. A client that names no host wants our
@@ -177,11 +181,10 @@ async fn agree(
 
 /// Finishes the handshake of an authority that only looks at the certificate.
 async fn show(stream: Stream, hello: Hello, config: Arc<ServerConfig>, timer: &Timer) -> Refusal {
-    let connection = match hello.accept(config) {
-        Ok(connection) => connection,
-        Err((error, _)) => return Refusal::Refused(error),
+    let stream = match secured(stream, &hello, config) {
+        Ok(stream) => stream,
+        Err(refusal) => return refusal,
     };
-    let stream = stream.secured(connection);
     let done = poll_fn(|cx| match stream.poll_handshake(cx) {
         Poll::Ready(done) => Poll::Ready(done.map_err(Refusal::Broken)),
         Poll::Pending => timer.poll(cx).map(|()| Err(Refusal::Slow)),

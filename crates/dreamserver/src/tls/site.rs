@@ -13,7 +13,7 @@ use rustls::server::{
 };
 use rustls::sign::CertifiedKey;
 use rustls::{
-    ConfigBuilder, Connection, RootCertStore, ServerConfig, SignatureAlgorithm, WantsVerifier,
+    CommonState, ConfigBuilder, RootCertStore, ServerConfig, SignatureAlgorithm, WantsVerifier,
 };
 use std::sync::Arc;
 
@@ -173,7 +173,7 @@ impl ResolvesServerCert for Certificates {
 }
 
 /// Who the client has proved to be.
-pub(super) fn client(agreed: &Connection) -> Option<ClientCertificate> {
+pub(super) fn client(agreed: &CommonState) -> Option<ClientCertificate> {
     let leaf: &CertificateDer<'_> = agreed.peer_certificates()?.first()?;
     let subject = subject::of(leaf)?.into();
     Some(ClientCertificate { subject })

@@ -6,14 +6,16 @@ use super::Failure;
 use crate::stream::Stream;
 use crate::time::Timer;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, VerifierBuilderError, WebPkiServerVerifier};
+use rustls::client::{
+    Resumption, UnbufferedClientConnection, VerifierBuilderError, WebPkiServerVerifier,
+};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
-    AlertDescription, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct,
-    RootCertStore, SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore,
+    SignatureScheme,
 };
 use std::future::poll_fn;
 use std::io;
@@ -113,9 +115,9 @@ pub(super) async fn shake_hands(
     trust: &Trust,
     timer: &Timer,
 ) -> Result<Stream, Failure> {
-    let connection = ClientConnection::new(trust.config.clone(), trust.name.clone())
+    let connection = UnbufferedClientConnection::new(trust.config.clone(), trust.name.clone())
         .map_err(|error| Failure::Handshake(io::Error::other(error)))?;
-    let stream = stream.secured(connection);
+    let stream = stream.secured_as_client(connection);
     poll_fn(|cx| match stream.poll_handshake(cx) {
         Poll::Ready(done) => Poll::Ready(done.map_err(Failure::Handshake)),
         Poll::Pending => timer.poll(cx).map(|()| Err(Failure::HandshakeTimeout)),
