@@ -439,5 +439,7 @@ fn an_imported_certificate_that_ends_soon_is_followed_by_an_ordered_one() {
     town.announce("shop.dream.net", &origin);
     eventually("there is one of the authority", is_ordered);
     let secure = format!("https://shop.dream.net:{}/", town.https);
+    // It is kept first, and shown then.
+    eventually("it is shown", || town.curl(&secure, &[]).status.success());
     assert_eq!(town.text(&secure, &[]), "hello");
 }
