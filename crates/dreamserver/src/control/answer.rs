@@ -1,10 +1,12 @@
 //! What is done about an announcement, whatever way it came.
 
+use super::budget::Budget;
 use super::commit::Queue;
 use super::entries::Entries;
 use super::health::Health;
 use super::lease::Leases;
 use super::owners::Owners;
+use super::probes::Probes;
 use super::table::{Change, Table};
 use super::view::Views;
 use super::{Ending, Options, Served, StartError, host, name, view};
@@ -22,10 +24,8 @@ use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
-use tokio::sync::{Mutex, Notify, Semaphore, mpsc};
+use tokio::sync::{Mutex, Notify, mpsc};
 
-/// So many targets are asked at once whether they answer: each takes a descriptor.
-const PROBES: usize = 64;
 /// So many announcements are answered at once; more are told to come again.
 const MOST: usize = 10_000;
 
@@ -37,6 +37,7 @@ pub(super) struct Control {
     pub(super) queue: Queue,
     pub(super) leases: Leases,
     pub(super) counts: Counts,
+    pub(super) budget: Budget,
     pub(super) table: RefCell<Table>,
     pub(super) owners: Owners,
     /// Told when a name has come that has no owner.
@@ -57,7 +58,7 @@ pub(super) struct Control {
     pub(super) certificates: Arc<Register>,
     /// Told of names that were announced.
     served: Served,
-    pub(super) probes: Semaphore,
+    pub(super) probes: Probes,
     pub(super) health: Health,
     pub(super) views: Views,
     /// Where announcements come in.
@@ -121,6 +122,7 @@ impl Control {
             queue: Queue::default(),
             leases: Leases::default(),
             counts: Counts::default(),
+            budget: Budget::new(),
             table: RefCell::new(table),
             owners,
             unowned: Notify::new(),
@@ -136,7 +138,7 @@ impl Control {
             endings: options.endings,
             certificates: options.certificates,
             served: options.served,
-            probes: Semaphore::new(PROBES),
+            probes: Probes::default(),
             health: Health::default(),
             views: Views::default(),
             view: view::address(&addresses),

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
-use tokio::task::{JoinHandle, spawn_blocking, spawn_local};
+use tokio::task::{JoinHandle, spawn_local};
 
 /// So many announcements wait for the disk at most; more are refused.
 const MOST: usize = 10_000;
@@ -150,8 +150,8 @@ impl Keeper {
         let store = self.store.take()?;
         let may_compact = Instant::now() >= self.compact_from;
         // The disk may take its time; the thread goes on receiving.
-        let turn = spawn_blocking(move || turn(store, changes, may_compact));
-        let turn = turn.await.ok()?;
+        let turn = move || turn(store, changes, may_compact);
+        let turn = self.control.budget.elsewhere(turn).await.ok()?;
         self.store = Some(turn.store);
         let published = match turn.result {
             Ok(()) => Ok(self.control.apply(turn.changes)),
@@ -164,7 +164,12 @@ impl Keeper {
         self.control.queue.written.take();
         if let Some(compaction) = turn.compaction {
             let entries = self.control.copy();
-            self.compacting = Some(spawn_blocking(move || compaction.write(entries.iter())));
+            let control = self.control.clone();
+            self.compacting = Some(spawn_local(async move {
+                let write = move || compaction.write(entries.iter());
+                let compacted = control.budget.elsewhere(write).await;
+                compacted.map_err(io::Error::other)?
+            }));
         }
         // The disk's next turn need not wait for the cores.
         spawn_local(async move {

@@ -2,7 +2,6 @@
 
 use super::StartError;
 use super::answer::{Control, count};
-use super::budget::Budget;
 use crate::listener::{Inherited, Kind, Taken};
 use crate::sockets::{self, Sender};
 use dream_control::Reply;
@@ -159,9 +158,8 @@ pub(super) async fn receive(control: Rc<Control>, socket: Rc<tokio::net::UdpSock
         return;
     };
     let mut buffer = [0; LONGEST];
-    let mut budget = Budget::new();
     loop {
-        budget.spend().await;
+        control.budget.spend().await;
         let (len, address) = match socket.recv_from(&mut buffer).await {
             Ok(received) => received,
             // What an earlier answer met (ICMP) is no reason to end.

@@ -66,6 +66,7 @@ pub(super) async fn serve(
 
 /// Reads announcements until it is dropped.
 fn hear(control: &Rc<Control>, view: Option<&Rc<admin::Door>>, ports: &Watched) -> JoinSet<()> {
+    control.budget.begin();
     let mut hearing = JoinSet::new();
     for socket in &ports.sockets {
         hearing.spawn_local(datagram::receive(control.clone(), socket.clone()));

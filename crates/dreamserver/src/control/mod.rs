@@ -25,6 +25,7 @@ mod name;
 mod owners;
 mod page;
 mod probe;
+mod probes;
 mod process;
 mod switch;
 mod table;

@@ -2,7 +2,6 @@
 //! way finish where they are.
 
 use super::answer::Control;
-use super::probe;
 use crate::state::{Entry, Target};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -73,21 +72,16 @@ impl Control {
     }
 
     async fn is_ready(&self, name: &Arc<str>, target: &Target, check: Option<&str>) -> bool {
-        self.answers(target, check).await && self.may_go(name, target).await
+        self.probes.answers(target, check).await && self.may_go(name, target).await
     }
 
     /// Does the target that a name comes from answer no longer? Then nothing is lost by going. Where owners count nothing is
     /// won either: whoever listens at the new target some day need not be one who may have the name.
     async fn is_left(&self, entry: &Entry) -> bool {
         match &entry.from {
-            Some(from) if !self.owners.count() => !self.answers(from, None).await,
+            Some(from) if !self.owners.count() => !self.probes.answers(from, None).await,
             _ => false,
         }
-    }
-
-    async fn answers(&self, target: &Target, check: Option<&str>) -> bool {
-        let _permit = self.probes.acquire().await;
-        probe::answers(target, check).await
     }
 
     /// Is this name on its way to this target, and not there?
