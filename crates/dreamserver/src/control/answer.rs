@@ -62,7 +62,7 @@ pub(super) struct Control {
     pub(super) health: Health,
     pub(super) views: Views,
     /// Where announcements come in.
-    addresses: Vec<SocketAddr>,
+    pub(super) addresses: Vec<SocketAddr>,
     /// Where the live view is.
     pub(super) view: String,
     pub(super) started: Instant,
@@ -75,8 +75,10 @@ pub(super) struct Counts {
     pub(super) received: Cell<u64>,
     /// Of those, answered with an error.
     pub(super) refused: Cell<u64>,
-    /// Of those, not answered: from elsewhere than this machine, or too many.
+    /// Not read, since they come from elsewhere than this machine.
     pub(super) dropped: Cell<u64>,
+    /// Not received, since the system had no room for them, and when it was asked.
+    pub(super) lost: Cell<Option<(Instant, u64)>>,
     /// Being answered.
     under_way: Cell<usize>,
 }

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
-use tokio::task::{JoinHandle, spawn_local};
+use tokio::task::{JoinHandle, spawn_blocking, spawn_local};
 
 /// So many announcements wait for the disk at most; more are refused.
 const MOST: usize = 10_000;
@@ -164,12 +164,7 @@ impl Keeper {
         self.control.queue.written.take();
         if let Some(compaction) = turn.compaction {
             let entries = self.control.copy();
-            let control = self.control.clone();
-            self.compacting = Some(spawn_local(async move {
-                let write = move || compaction.write(entries.iter());
-                let compacted = control.budget.elsewhere(write).await;
-                compacted.map_err(io::Error::other)?
-            }));
+            self.compacting = Some(spawn_blocking(move || compaction.write(entries.iter())));
         }
         // The disk's next turn need not wait for the cores.
         spawn_local(async move {

@@ -11,8 +11,9 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-/// Bytes of announcements that the system keeps while we are busy.
-const QUEUE: usize = 4 << 20;
+/// Bytes of announcements that the system keeps while we are busy, and twice that on Linux: some thousands of them, since each
+/// counts with what the system needs for it. With more, whoever announces beside a flood would wait longer.
+const QUEUE: usize = 1 << 20;
 /// One byte more than the longest announcement, so that a longer one is seen to be.
 const LONGEST: usize = 1025;
 

@@ -4,6 +4,7 @@ use super::answer::Control;
 use crate::state;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 /// It is written no more often than this …
@@ -17,8 +18,8 @@ pub(super) async fn follow(control: Rc<Control>) {
         let writing = control.mirroring.lock().await;
         let begun = Instant::now();
         let (entries, folder) = (control.copy(), control.folder.clone());
-        let write = move || state::mirror(&folder, entries.iter());
-        if let Ok(Err(error)) = control.budget.elsewhere(write).await {
+        let written = spawn_blocking(move || state::mirror(&folder, entries.iter()));
+        if let Ok(Err(error)) = written.await {
             tracing::warn!(%error, "the list of names cannot be written");
         }
         drop(writing);

@@ -3,15 +3,19 @@
 use super::answer::{Answer, Control, seconds};
 use super::name;
 use crate::metrics::Sum;
+use crate::sockets;
 use crate::state::{Entry, Target};
 use dream_control::{Domain, Reply};
 use std::fmt::Write;
 use std::rc::Rc;
 use std::sync::PoisonError;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 /// Bytes of a page of the list: fits into a datagram on loopback, and is a moment's work.
 const PAGE: usize = 8 * 1024;
+
+/// The system is asked no more often what it dropped: it goes through all sockets for that.
+const GLANCE: Duration = Duration::from_secs(1);
 
 /// A part of the list.
 #[derive(Default)]
@@ -78,12 +82,24 @@ impl Control {
             self.table.borrow().entries().len(),
             self.counts.received.get(),
             self.counts.refused.get(),
-            self.counts.dropped.get(),
+            self.counts.dropped.get() + self.lost(),
             self.view,
             self.folder.path().display(),
         );
         let warnings = warnings.iter().map(|warning| format!("warning={warning}"));
         Reply::ok("status").with_lines(body.lines().map(str::to_owned).chain(warnings))
+    }
+
+    /// Announcements that the system had no room for; none where it does not tell.
+    fn lost(&self) -> u64 {
+        if let Some((at, lost)) = self.counts.lost.get()
+            && at.elapsed() < GLANCE
+        {
+            return lost;
+        }
+        let lost = sockets::dropped(&self.addresses).unwrap_or_default();
+        self.counts.lost.set(Some((Instant::now(), lost)));
+        lost
     }
 }
 

@@ -142,6 +142,15 @@ pub fn listening_inode(port: u16) -> Option<u64> {
     tables::listening_inode(port)
 }
 
+/// Datagrams to these addresses of ours that the system had no room for, since their sockets were opened. It reads the table
+/// of all sockets.
+///
+/// # Errors
+/// The system does not tell.
+pub fn dropped(addresses: &[SocketAddr]) -> io::Result<u64> {
+    tables::dropped(addresses)
+}
+
 /// What `localhost` means.
 const LOCALHOST: [IpAddr; 2] = [
     IpAddr::V6(Ipv6Addr::LOCALHOST),

@@ -39,6 +39,13 @@ pub(super) fn listening_inode(port: u16) -> Option<u64> {
         .map(|row| row.inode)
 }
 
+pub(super) fn dropped(addresses: &[SocketAddr]) -> io::Result<u64> {
+    let tables = read(Protocol::Udp)?;
+    let lines = tables.iter().flat_map(|table| table.lines().skip(1));
+    let ours = lines.filter(|line| row(line).is_some_and(|row| addresses.contains(&row.local)));
+    Ok(ours.filter_map(drops).sum())
+}
+
 /// Both families. A kernel without IPv6 has one table less.
 fn read(protocol: Protocol) -> io::Result<[String; 2]> {
     let (four, six) = match protocol {
@@ -96,6 +103,11 @@ fn row(line: &str) -> Option<Row> {
         user: columns.nth(3)?.parse().ok()?,
         inode: columns.nth(1)?.parse().ok()?,
     })
+}
+
+/// The last column, which only datagram sockets have.
+fn drops(line: &str) -> Option<u64> {
+    line.split_ascii_whitespace().next_back()?.parse().ok()
 }
 
 /// `0100007F:1F90` is 127.0.0.1:8080 on most machines: words of four bytes, each written as a number of that machine.

@@ -156,3 +156,26 @@ fn different_users_are_told_apart() {
     let users: Listener = [7, 8, 7].into_iter().collect();
     assert_eq!(users, Listener::Several);
 }
+
+#[test]
+fn datagrams_without_room_are_counted() {
+    const SENT: u64 = 1000;
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let ours = UdpSocket::bind(address).unwrap();
+        socket2::SockRef::from(&ours)
+            .set_recv_buffer_size(4096)
+            .unwrap();
+        let to = ours.local_addr().unwrap();
+        assert_eq!(dropped(&[to]).unwrap(), 0, "{address}");
+        let sender = UdpSocket::bind(address).unwrap();
+        for _ in 0..SENT {
+            sender.send_to(b"x", to).unwrap();
+        }
+        ours.set_nonblocking(true).unwrap();
+        let mut kept = 0;
+        while ours.recv_from(&mut [0; 9]).is_ok() {
+            kept += 1;
+        }
+        assert_eq!(kept + dropped(&[to]).unwrap(), SENT, "{address}");
+    }
+}

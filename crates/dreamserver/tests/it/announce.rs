@@ -418,6 +418,32 @@ fn wildcards_and_names_in_other_scripts() {
 }
 
 #[test]
+fn announcements_that_are_too_many_are_counted() {
+    let home = Folder::new("core");
+    let core = Core::start(&home);
+    // By TCP, since a datagram may be among those that are dropped.
+    let dropped = || {
+        let mut stream = TcpStream::connect(core.control).unwrap();
+        stream.write_all(b"status\n").unwrap();
+        let mut status = String::new();
+        stream.read_to_string(&mut status).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("dropped="));
+        line.and_then(|count| count.parse::<u32>().ok()).unwrap()
+    };
+    assert_eq!(dropped(), 0);
+    // More than the system keeps for a process that does not read.
+    core.server.signal(dream_testkit::Signal::STOP);
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for _ in 0..50_000 {
+        socket.send_to(b"junk", core.control).unwrap();
+    }
+    core.server.signal(dream_testkit::Signal::CONT);
+    eventually("they are counted", || dropped() > 0);
+}
+
+#[test]
 fn the_list_comes_in_pages() {
     let home = Folder::new("core");
     let core = Core::start(&home);
