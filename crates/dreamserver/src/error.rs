@@ -27,7 +27,8 @@ pub fn body(error: &BodyError, request: &Request) -> Response {
         BodyError::Client(_)
         | BodyError::Endpoint(_)
         | BodyError::EndpointTimeout
-        | BodyError::Source(_) => page(400, request, "The request body broke off."),
+        | BodyError::Source(_)
+        | BodyError::File(_) => page(400, request, "The request body broke off."),
     }
 }
 

@@ -3,16 +3,17 @@
 //! An exchange owns its heads and bodies and borrows no connection, so that a protocol may await it
 //! (HTTP/1.1) or spawn it.
 
+mod file;
 mod source;
 mod whole;
 
+pub use file::{Ends, FileBody, FileBroke, FileState, PartsBody, SharedFile};
 pub use source::Source;
 
 use bytes::Bytes;
 use dream_http::{Fields, RequestHead, ResponseHead};
-use std::cell::{Cell, OnceCell};
+use std::cell::OnceCell;
 use std::fmt;
-use std::fs::File;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
@@ -227,6 +228,8 @@ pub enum Body {
     Bytes(Bytes),
     /// A part of a file, sent without passing through our memory.
     File(FileBody),
+    /// Several parts of a file, likewise.
+    Parts(Box<PartsBody>),
     /// Bytes that come from a connection, or are made meanwhile.
     Stream(BodyHandle),
     /// After a 101: the endpoint's connection, no longer HTTP.
@@ -240,6 +243,7 @@ impl Body {
             Body::Empty => Some(0),
             Body::Bytes(bytes) => Some(bytes.len() as u64),
             Body::File(file) => Some(file.len),
+            Body::Parts(parts) => Some(parts.len()),
             Body::Stream(stream) => stream.remaining(),
             Body::Tunnel(_) => None,
         }
@@ -255,34 +259,6 @@ impl From<Vec<u8>> for Body {
     fn from(bytes: Vec<u8>) -> Body {
         Body::Bytes(bytes.into())
     }
-}
-
-/// A file that several exchanges may send from, as it is read by position.
-pub struct SharedFile {
-    /// The file.
-    pub file: File,
-    /// Up to this byte it was in memory when it was sent last. It was opened a moment ago, so it still is.
-    pub in_memory: Cell<u64>,
-}
-
-impl SharedFile {
-    /// A file of which nobody knows yet whether it is in memory.
-    pub fn new(file: File) -> Rc<SharedFile> {
-        Rc::new(SharedFile {
-            file,
-            in_memory: Cell::new(0),
-        })
-    }
-}
-
-/// A part of an open file.
-pub struct FileBody {
-    /// The file.
-    pub shared: Rc<SharedFile>,
-    /// The first byte to send.
-    pub offset: u64,
-    /// How many bytes to send.
-    pub len: u64,
 }
 
 /// A connection that is no longer HTTP.
@@ -441,6 +417,8 @@ pub enum BodyError {
     TooLarge,
     /// What makes the body cannot go on.
     Source(io::Error),
+    /// The file is no longer what was announced.
+    File(FileBroke),
 }
 
 impl fmt::Display for BodyError {
@@ -453,6 +431,7 @@ impl fmt::Display for BodyError {
             BodyError::EndpointTimeout => f.write_str("the endpoint sent nothing for too long"),
             BodyError::TooLarge => f.write_str("the request body is larger than is allowed"),
             BodyError::Source(error) => write!(f, "the handler broke off: {error}"),
+            BodyError::File(broke) => broke.fmt(f),
         }
     }
 }
@@ -464,6 +443,7 @@ impl std::error::Error for BodyError {
             BodyError::Client(error) | BodyError::Endpoint(error) | BodyError::Source(error) => {
                 Some(error)
             }
+            BodyError::File(broke) => Some(broke),
             BodyError::ClientTimeout | BodyError::EndpointTimeout | BodyError::TooLarge => None,
         }
     }

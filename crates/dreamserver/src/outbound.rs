@@ -2,7 +2,7 @@
 //!
 //! A head and the first piece of its body leave in one system call; only small pieces are copied for that.
 
-use crate::exchange::{Body, BodyError, BodyHandle, FileBody, SharedFile};
+use crate::exchange::{Body, BodyError, BodyHandle, FileBody, FileBroke, PartsBody, SharedFile};
 use crate::pipe::Pipe;
 use crate::spare;
 use crate::stream::Stream;
@@ -172,11 +172,12 @@ impl Outbound {
             Body::Empty | Body::Tunnel(_) => {}
             Body::Bytes(bytes) => {
                 while bytes.has_remaining() {
-                    let count = ready!(self.poll_piece(stream, bytes, None, cx))?;
+                    let count = ready!(self.poll_piece(stream, bytes, None, false, cx))?;
                     bytes.advance(count);
                 }
             }
             Body::File(file) => ready!(self.poll_file(stream, file, cx))?,
+            Body::Parts(parts) => ready!(self.poll_parts(stream, parts, cx))?,
             Body::Stream(handle) => ready!(self.poll_stream(stream, handle, cx))?,
         }
         if !self.ended {
@@ -213,7 +214,7 @@ impl Outbound {
             }
             let last = body.remaining() == Some(data.len() as u64);
             let trailers = last.then(|| body.trailers());
-            let count = ready!(self.poll_piece(stream, data, trailers, cx))?;
+            let count = ready!(self.poll_piece(stream, data, trailers, false, cx))?;
             body.consume(count);
         }
     }
@@ -270,12 +271,13 @@ impl Outbound {
     }
 
     /// Sends some of `data` behind the encoded bytes, and what ends the body if it is the last of it
-    /// (then `last` holds the trailers); tells how much of the data was sent.
+    /// (then `last` holds the trailers); tells how much of the data was sent. `more` says that more will follow at once.
     fn poll_piece(
         &mut self,
         stream: &Stream,
         data: &[u8],
         last: Option<Option<&Fields>>,
+        more: bool,
         cx: &mut Context<'_>,
     ) -> Poll<Result<usize, OutboundError>> {
         if self.announced == 0 {
@@ -295,8 +297,8 @@ impl Outbound {
             self.ended = true;
         }
         let written = match data.len() {
-            ..=COPIED => self.write_copied(stream, data, cx),
-            _ => self.write_pieces(stream, data, cx),
+            ..=COPIED => self.write_copied(stream, data, more, cx),
+            _ => self.write_pieces(stream, data, more, cx),
         };
         let written = ready!(self.note(written)).map_err(OutboundError::Io)?;
         Poll::Ready(Ok(self.account(written, data.len())))
@@ -307,13 +309,14 @@ impl Outbound {
         &mut self,
         stream: &Stream,
         data: &[u8],
+        more: bool,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         let encoded = self.bytes.len();
         self.bytes.extend_from_slice(data);
         self.bytes.extend_from_slice(&self.tail);
         let piece = [IoSlice::new(&self.bytes[self.sent..])];
-        let written = stream.poll_write(&piece, false, cx);
+        let written = stream.poll_write(&piece, more, cx);
         self.bytes.truncate(encoded);
         written
     }
@@ -323,6 +326,7 @@ impl Outbound {
         &self,
         stream: &Stream,
         data: &[u8],
+        more: bool,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         let pieces = [
@@ -332,7 +336,7 @@ impl Outbound {
         ];
         let used = if self.tail.is_empty() { 2 } else { 3 };
         let first = usize::from(self.sent == self.bytes.len());
-        stream.poll_write(&pieces[first..used], false, cx)
+        stream.poll_write(&pieces[first..used], more, cx)
     }
 
     /// Shares `written` out among the encoded bytes, the data and the tail; tells the data's share.
@@ -351,6 +355,28 @@ impl Outbound {
         sent
     }
 
+    /// Sends texts and parts of a file in turns.
+    fn poll_parts(
+        &mut self,
+        stream: &Stream,
+        parts: &mut PartsBody,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), OutboundError>> {
+        loop {
+            while parts.text.has_remaining() {
+                let more = parts.file.len > 0;
+                let count = ready!(self.poll_piece(stream, &parts.text, None, more, cx))?;
+                parts.text.advance(count);
+            }
+            ready!(self.poll_file(stream, &mut parts.file, cx))?;
+            if !parts.advance() {
+                return Poll::Ready(Ok(()));
+            }
+            // The next part may be anywhere.
+            self.warm_until = 0;
+        }
+    }
+
     fn poll_file(
         &mut self,
         stream: &Stream,
@@ -367,11 +393,11 @@ impl Outbound {
         ready!(self.poll_flush(stream, body.len > 0, cx)).map_err(OutboundError::Io)?;
         while body.len > 0 {
             let count = ready!(self.poll_warm(body, cx));
+            body.check().map_err(broke)?;
             let sent = stream.poll_sendfile(body.shared.file.as_fd(), body.offset, count, cx);
-            let sent = ready!(self.note(sent)).map_err(OutboundError::Io)?;
+            let sent = ready!(self.note(sent)).map_err(whose_fault)?;
             if sent == 0 {
-                // The file became shorter: what was announced can no longer be sent.
-                return Poll::Ready(Err(OutboundError::Misuse(Misuse::TooLittleBody)));
+                return Poll::Ready(Err(broke(FileBroke::Shorter)));
             }
             body.offset += sent as u64;
             body.len -= sent as u64;
@@ -422,6 +448,29 @@ impl Outbound {
     }
 }
 
+fn broke(broke: FileBroke) -> OutboundError {
+    OutboundError::Body(BodyError::File(broke))
+}
+
+/// Whether the file or the connection failed: both are of one system call, and it tells only by what it says. These are of disks,
+/// of file systems on the network, and of descriptors that are not for reading.
+fn whose_fault(error: io::Error) -> OutboundError {
+    use rustix::io::Errno;
+    match Errno::from_io_error(&error) {
+        Some(
+            Errno::IO
+            | Errno::STALE
+            | Errno::NXIO
+            | Errno::NODEV
+            | Errno::NODATA
+            | Errno::ISDIR
+            | Errno::INVAL
+            | Errno::BADF,
+        ) => broke(FileBroke::Unreadable(error)),
+        _ => OutboundError::Io(error),
+    }
+}
+
 /// Is this window in memory, as far as one can know?
 fn is_in_memory(shared: &SharedFile, offset: u64, len: u64) -> bool {
     let (known, end) = (&shared.in_memory, offset + len);
@@ -468,4 +517,31 @@ fn warm(file: &File, offset: u64, len: u64) -> Option<JoinHandle<()>> {
             }
         }
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::io::Errno;
+
+    #[test]
+    fn a_disk_that_fails_is_not_the_clients_fault() {
+        for errno in [Errno::IO, Errno::STALE, Errno::BADF] {
+            let fault = whose_fault(errno.into());
+            assert!(
+                matches!(
+                    &fault,
+                    OutboundError::Body(BodyError::File(FileBroke::Unreadable(_)))
+                ),
+                "{errno}"
+            );
+            assert!(fault.to_string().starts_with("the file cannot be read: "));
+        }
+        for errno in [Errno::PIPE, Errno::CONNRESET, Errno::TIMEDOUT] {
+            assert!(
+                matches!(whose_fault(errno.into()), OutboundError::Io(_)),
+                "{errno}"
+            );
+        }
+    }
 }

@@ -8,7 +8,7 @@ use crate::handler::{Handler, State};
 use crate::limits::{Limits, Timeouts};
 use crate::log::{Record, Sink};
 use crate::metrics::{Account, Counted, Meter};
-use crate::middleware::{Flow, Middleware};
+use crate::middleware::{ErrorPages, Flow, Middleware};
 use crate::router::{Found, Host, MethodSet, Names, Table};
 use crate::time::Clock;
 use dream_control::Domain;
@@ -27,6 +27,8 @@ use std::time::{Instant, SystemTime};
 pub struct Snapshot {
     /// Which route a request takes.
     pub table: Table<Arc<Route>>,
+    /// What sites show for errors of requests that take no route of theirs; nothing if no site says anything of that.
+    pub pages: Option<Table<Arc<ErrorPages>>>,
     /// Bounds on what peers may ask for.
     pub limits: Limits,
     /// Bounds on how long peers may take.
@@ -305,14 +307,14 @@ impl Drop for Active {
 pub async fn serve(core: &Core, snapshot: &Held, request: &mut Request) -> Response {
     keep_trusted_id(snapshot, request);
     let mut response = match check(request) {
-        Err(Stop::Answer(answer)) => *answer,
+        Err(Stop::Answer(answer)) => dressed(snapshot, request, *answer),
         Err(Stop::Malformed(reject)) => {
             // Boxed, as it is rare and large: the memory of a connection is that of its largest wait.
             return Box::pin(serve_reject(core, snapshot, request, reject)).await;
         }
         Ok(()) => match early(core, snapshot, request).map_or_else(|| find(snapshot, request), Err)
         {
-            Err(answer) => *answer,
+            Err(answer) => dressed(snapshot, request, *answer),
             Ok(route) => {
                 let (walked, early) = walk_in(&route.chain, request);
                 let mut response = match early {
@@ -348,9 +350,22 @@ pub async fn serve_reject(
         }
         _ => None,
     };
-    let mut response =
-        page.unwrap_or_else(|| error::page(reject.status(), request, &reject.to_string()));
+    let mut response = page.unwrap_or_else(|| {
+        let built_in = error::page(reject.status(), request, &reject.to_string());
+        dressed(snapshot, request, built_in)
+    });
     sign(request, &mut response);
+    response
+}
+
+/// An error of a request that takes no route, with the page that its site has for that.
+fn dressed(snapshot: &Snapshot, request: &Request, mut response: Response) -> Response {
+    let head = &request.head;
+    let pages = snapshot.pages.as_ref();
+    let found = pages.map(|pages| pages.find(head.host(), b"/", Method::Get, &head.fields));
+    if let Some(Found::Route(pages)) = found {
+        pages.dress(request, &mut response);
+    }
     response
 }
 

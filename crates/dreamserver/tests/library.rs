@@ -8,8 +8,10 @@
 
 use bytes::Bytes;
 use dream_http::Name;
-use dream_testkit::{Client, DEADLINE, eventually};
-use dreamserver::exchange::{Body, Request, Response, Source};
+use dream_testkit::{Client, DEADLINE, Folder, eventually};
+use dreamserver::exchange::{
+    Body, Ends, FileBody, FileState, Request, Response, SharedFile, Source,
+};
 use dreamserver::handler::{Answering, Custom, Handler, State, files};
 use dreamserver::limits::{Limits, Timeouts};
 use dreamserver::listener::{self, Gate, Place, bind};
@@ -52,6 +54,7 @@ impl House {
         };
         let snapshot = Snapshot {
             table: Table::build(vec![site]).unwrap_or_else(|_| panic!("no conflict")),
+            pages: None,
             limits: Limits::default(),
             timeouts,
             trusted: Vec::new(),
@@ -158,6 +161,35 @@ fn a_handler_sees_the_request_and_its_body() {
                    3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n";
     assert_eq!(client.ask(chunked).text(), "POST /? hello");
     assert_eq!(client.ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n").status, 404);
+}
+
+/// Answers with a file that cannot be read.
+struct Unreadable(Folder);
+
+impl Custom for Unreadable {
+    fn answer<'a>(&'a self, _: &'a mut Request) -> Answering<'a> {
+        let mut options = std::fs::File::options();
+        let file = options.write(true).open(self.0.join("a.bin")).unwrap();
+        let state = FileState::of(&file.metadata().unwrap());
+        let part = 0..state.size;
+        let shared = SharedFile::new(file, state, Ends::default());
+        let mut response = Response::new(200);
+        response.body = Body::File(FileBody::new(shared, part));
+        Box::pin(async { response })
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_breaks_off() {
+    let folder = Folder::new("unreadable");
+    folder.write("a.bin", [b'x'; 100_000]);
+    let house = House::new("/api/*", Unreadable(folder));
+    let mut client = house.client();
+    client.send("GET /api/ HTTP/1.1\r\nHost: x\r\n\r\n");
+    let head = client.read_head().unwrap();
+    assert_eq!(head.field("Content-Length"), Some("100000"));
+    let framing = head.response_body("GET").unwrap();
+    assert!(client.read_body(framing, |_| {}).is_err());
 }
 
 #[test]

@@ -142,6 +142,7 @@ fn snapshot(view: View) -> Snapshot {
     };
     Snapshot {
         table,
+        pages: None,
         limits: Limits::default(),
         timeouts: Timeouts {
             keep_alive: KEEP_ALIVE,

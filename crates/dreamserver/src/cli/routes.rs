@@ -67,6 +67,11 @@ fn middleware(middleware: &MiddlewareConfig) -> String {
                 count(&edits.response)
             )
         }
+        MiddlewareConfig::ErrorPages(pages) => {
+            let statuses = pages.pages.iter();
+            let statuses: Vec<String> = statuses.map(|(status, _)| status.to_string()).collect();
+            format!("errors {}", statuses.join(" "))
+        }
         MiddlewareConfig::Clients(clients) => format!("clients {}", clients.ca.display()),
     }
 }

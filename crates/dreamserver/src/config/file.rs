@@ -2,6 +2,7 @@
 
 use super::{LogFormat, LogLevel};
 use crate::address::{EndpointAddress, ListenAddress};
+use crate::handler::files::TagOf;
 use crate::limits::{Limits, Timeouts};
 use crate::options::{
     Address, Choice, Count, Endpoint, Flag, Item, Kind, Listen, Located, Map, Network, OneOrMany,
@@ -163,6 +164,8 @@ options! {
         pub upgrade: Option<Located<Vec<String>>> as OneOrMany<Text> = none,
         /// Certificates of its own, and which clients it talks to.
         pub tls: Option<Located<TlsTable>> as Table = none,
+        /// See the routes.
+        pub errors: Names as Map<Text> = none,
         /// The routes, in any order: the most specific path wins, and of one path the route that asks for more fields, then
         /// the one that names methods.
         pub routes: Vec<Located<RouteTable>> as OneOrMany<Table> = [],
@@ -214,6 +217,10 @@ options! {
         pub rewrite_redirects: Option<Located<bool>> as Flag = none,
         /// Protocols that a client may switch to; `["websocket"]` by default, since others let requests pass unseen.
         pub upgrade: Option<Located<Vec<String>>> as OneOrMany<Text> = none,
+        /// Pages for errors of this server, such as an endpoint that is down, in the place of the built-in ones: files by status,
+        /// `{ 404 = "lost.html", "5xx" = "sorry.html" }`. They are read when the configuration is, and kept in memory, so that nothing
+        /// is needed when something fails. An endpoint's own errors pass as they are.
+        pub errors: Names as Map<Text> = none,
     }
 
     /// Endpoints that are spoken to over TLS: whom they may be, and who this server is to them. Files are read again when they change.
@@ -235,12 +242,25 @@ options! {
 
     /// A folder. A text is short for `root`.
     pub struct FilesTable in "files" {
-        /// The folder; a relative path starts at the folder of the configuration file.
+        /// The folder; a relative path starts at the folder of the configuration file. A path that leads to a file when the
+        /// configuration is read is that file, for all paths of the route.
         pub root: Option<Located<String>> as Text = none,
         /// The file that stands for a folder; of several, the first that is there.
         pub index: Vec<Located<String>> as OneOrMany<Text> = "index.html",
         /// Whether files whose names begin with a dot are served. Off by default: `.git` and `.env` hold secrets. `.well-known` always is.
         pub hidden: bool as Flag = false,
+        /// What stands for a request, the first that is there: `{path}` is what was asked for, and `"/index.html"` a file below the root.
+        /// `["{path}", "{path}.html"]` is for addresses without `.html`, `["{path}", "/index.html"]` for applications of one page.
+        /// Just what was asked for, if there is none.
+        pub r#try: Vec<Located<String>> as OneOrMany<Text> = [],
+        /// What browsers and caches are told of how long they may keep a file (`Cache-Control`): one text for all files, or a table of
+        /// patterns, of which the longest that fits holds: `{ "/assets/*" = "immutable", "/*" = "no-cache" }`. `"immutable"` is short
+        /// for `"public, max-age=31536000, immutable"`: such a file has another name when it changes. Nothing by default, which
+        /// lets browsers guess.
+        pub cache: Names as Cache = {},
+        /// What `ETag` is made of: `"time"` of the last change and size, which survives a restart and is the same on machines whose files have
+        /// the same times, or `"content"`, which is the same wherever the content is. That means to read each file once more.
+        pub etag: TagOf as Choice = "time",
     }
 
     /// Another place. A text is short for `to`.
@@ -356,6 +376,39 @@ macro_rules! text_for {
 text_for!(FilesTable, root, text => Some(text));
 text_for!(RedirectTable, to, text => Some(text));
 text_for!(RespondTable, body, text => text);
+
+/// A text for all files, or texts for some.
+pub(super) struct Cache;
+
+impl Kind<Names> for Cache {
+    fn expects() -> String {
+        "a text, or a table of patterns and texts".into()
+    }
+
+    fn read(item: &Item<'_>, problems: &mut Problems<'_>) -> Option<Names> {
+        if item.get_ref().as_table().is_some() {
+            return Map::<Text>::read(item, problems);
+        }
+        if item.get_ref().as_str().is_none() {
+            problems.mismatch::<Cache, Names>(item);
+            return None;
+        }
+        let control = <Text as Kind<Located<String>>>::read(item, problems)?;
+        let all = Located {
+            value: "/*".to_owned(),
+            span: control.span.clone(),
+            clean: true,
+        };
+        Some(vec![(all, control)])
+    }
+
+    fn schema() -> Json {
+        json!({ "anyOf": [
+            { "type": "string" },
+            { "type": "object", "additionalProperties": { "type": "string" } },
+        ] })
+    }
+}
 
 /// Where the access log goes, as written.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,18 +1,22 @@
 //! From what is written to what is meant: the tables become a [`Config`], and what makes no sense is reported.
 
-use super::acme;
 use super::file::{
     AccessTarget, ControlTable, FieldsTable, FileTable, FilesTable, HeadersTable, LogTable, Names,
     ProxyTlsTable, RedirectTable, RespondTable, RouteTable, SiteTable, TlsTable,
 };
 use super::{
-    AccessLog, ClientsConfig, Config, ControlOptions, EndpointTls, Errors, FieldEdits, FilesConfig,
-    HandlerConfig, HeaderEdits, IssuersConfig, LogOptions, MiddlewareConfig, Pair, ProxyConfig,
-    RedirectConfig, RespondConfig, RouteConfig, Site, Strip, TlsConfig,
+    AccessLog, ClientsConfig, Config, ControlOptions, EndpointTls, ErrorPagesConfig, Errors,
+    FieldEdits, FilesConfig, HandlerConfig, HeaderEdits, IssuersConfig, LogOptions,
+    MiddlewareConfig, Pair, ProxyConfig, RedirectConfig, RespondConfig, RouteConfig, Site, Strip,
+    TlsConfig,
 };
+use super::{acme, errors};
 use crate::address::EndpointAddress;
 use crate::certificates;
 use crate::exchange::Scheme;
+use crate::handler::files::{
+    CacheControl, CacheRules, Candidate, InvalidCandidate, InvalidRule, NamePattern,
+};
 use crate::log::Options as AccessOptions;
 use crate::middleware::{Direction, Edit, Verb};
 use crate::options::{Located, Options, Problem, Problems};
@@ -137,6 +141,7 @@ impl Meaning<'_> {
             hosts: Vec::new(),
             routes: Vec::new(),
             tls: table.value.tls.as_ref().map(|tls| self.tls(tls)),
+            errors: self.error_pages(&table.value.errors),
         };
         for host in [name].into_iter().chain(&table.value.hosts) {
             if let Some(pattern) = self.host(host) {
@@ -152,11 +157,16 @@ impl Meaning<'_> {
             let clients = site.tls.as_ref().and_then(|tls| tls.clients.clone());
             let clients = clients.map(MiddlewareConfig::Clients);
             route.chain.splice(..0, clients);
+            place_error_pages(&mut route, site.errors.as_ref());
             site.routes.push(route);
             place.routes.push(span);
         }
         self.check_endpoint_tls(table.value.proxy_tls.as_ref(), &site.routes);
         (site, place)
+    }
+
+    fn error_pages(&mut self, names: &Names) -> Option<ErrorPagesConfig> {
+        errors::error_pages(names, self.folder, &mut self.problems)
     }
 
     fn host(&mut self, host: &Located<String>) -> Option<HostPattern> {
@@ -207,12 +217,15 @@ impl Meaning<'_> {
         let matcher = self.matcher(route);
         let strip = self.strip(route, matcher.as_ref());
         let headers = route.headers.as_ref().map(|table| self.headers(table));
+        let headers = headers.map(MiddlewareConfig::Headers);
+        let pages = self.error_pages(&route.errors);
+        let pages = pages.map(MiddlewareConfig::ErrorPages);
         let handler = self.handler(route, span, &site.value, clean);
         let config = RouteConfig {
             matcher: matcher?,
             strip,
             max_body: route.max_body.or(site.value.max_body),
-            chain: headers.map(MiddlewareConfig::Headers).into_iter().collect(),
+            chain: pages.into_iter().chain(headers).collect(),
             handler: handler?,
         };
         if route.proxy.is_some() {
@@ -487,7 +500,31 @@ impl Meaning<'_> {
         }
         let mut files = table.value.clone().into_config();
         files.root = self.folder.join(&root.value);
+        files.candidates = self.candidates(&table.value.r#try);
+        files.cache = self.cache(&table.value.cache);
         Some(HandlerConfig::Files(files))
+    }
+
+    fn candidates(&mut self, texts: &[Located<String>]) -> Vec<Candidate> {
+        let parsed = texts.iter().map(|text| {
+            let parsed: Result<_, InvalidCandidate> = text.value.parse();
+            parsed
+                .map_err(|invalid| self.problem(&text.span, invalid.to_string()))
+                .ok()
+        });
+        parsed.collect::<Option<Vec<_>>>().unwrap_or_default()
+    }
+
+    fn cache(&mut self, rules: &Names) -> CacheRules {
+        let mut read = Vec::new();
+        for (pattern, control) in rules {
+            let parsed: Result<NamePattern, InvalidRule> = pattern.value.parse();
+            let parsed = parsed.map_err(|invalid| self.problem(&pattern.span, invalid.to_string()));
+            let value: Result<CacheControl, InvalidRule> = control.value.parse();
+            let value = value.map_err(|invalid| self.problem(&control.span, invalid.to_string()));
+            read.extend(parsed.ok().zip(value.ok()));
+        }
+        CacheRules::new(read)
     }
 
     fn redirect(&mut self, table: &Located<RedirectTable>) -> Option<HandlerConfig> {
@@ -656,6 +693,25 @@ impl Meaning<'_> {
     }
 }
 
+/// Puts the pages of the site, and over them those that are the route's own, at the front of its chain: there they see the errors of
+/// all that stands behind. An answer that is spelled out is nobody's error.
+fn place_error_pages(route: &mut RouteConfig, site: Option<&ErrorPagesConfig>) {
+    let mut own = None;
+    route.chain.retain(|middleware| match middleware {
+        MiddlewareConfig::ErrorPages(pages) => {
+            own = Some(pages.clone());
+            false
+        }
+        _ => true,
+    });
+    let is_spelled_out =
+        matches!(&route.handler, HandlerConfig::Respond(text) if !text.body.is_empty());
+    let pages = errors::with_defaults(own, site).filter(|_| !is_spelled_out);
+    route
+        .chain
+        .splice(..0, pages.map(MiddlewareConfig::ErrorPages));
+}
+
 /// Where the parts of a site stand in the file.
 #[derive(Default)]
 struct SitePlace {
@@ -748,6 +804,9 @@ impl FilesTable {
             root: self.root.map(|root| root.value).unwrap_or_default().into(),
             index: self.index.into_iter().map(|name| name.value).collect(),
             hidden: self.hidden,
+            candidates: Vec::new(),
+            cache: CacheRules::default(),
+            tag_of: self.etag,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! does, `report.rs` shows what is wrong. Nothing here is looked at while a request is served.
 
 mod acme;
+mod errors;
 mod file;
 mod meaning;
 pub mod reference;
@@ -11,10 +12,13 @@ mod report;
 #[cfg(test)]
 mod tests;
 
+pub use errors::read_error_page;
 pub use report::Errors;
 
 use crate::address::{EndpointAddress, ListenAddress};
+use crate::handler::files::{CacheRules, Candidate, TagOf};
 use crate::limits::{Limits, Timeouts};
+use crate::middleware::Statuses;
 use crate::options::Choices;
 use crate::router::{HostPattern, Matcher, PathPattern};
 use crate::template::Template;
@@ -162,6 +166,11 @@ impl Choices for LogFormat {
         &[("text", LogFormat::Text), ("json", LogFormat::Json)];
 }
 
+impl Choices for TagOf {
+    const CHOICES: &'static [(&'static str, TagOf)] =
+        &[("time", TagOf::Time), ("content", TagOf::Content)];
+}
+
 /// The least important events that are still written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each variant is the level it names")]
@@ -192,6 +201,15 @@ pub struct Site {
     pub routes: Vec<RouteConfig>,
     /// What its handshakes go by, if it says anything of that.
     pub tls: Option<TlsConfig>,
+    /// Its own pages for errors; those of its routes are in their chains.
+    pub errors: Option<ErrorPagesConfig>,
+}
+
+/// Pages for errors.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ErrorPagesConfig {
+    /// The file of each, no status twice.
+    pub pages: Vec<(Statuses, PathBuf)>,
 }
 
 /// What the handshakes of a site go by.
@@ -263,6 +281,8 @@ pub enum MiddlewareConfig {
     Headers(HeaderEdits),
     /// Lets nobody in who was not asked for a certificate by this policy.
     Clients(ClientsConfig),
+    /// Shows pages for errors.
+    ErrorPages(ErrorPagesConfig),
 }
 
 /// Changes to the fields of requests and responses.
@@ -307,6 +327,12 @@ pub struct FilesConfig {
     pub index: Vec<String>,
     /// Whether files whose name begins with a dot are served.
     pub hidden: bool,
+    /// What stands for a request, the first that is there; without any, what was asked for.
+    pub candidates: Vec<Candidate>,
+    /// What caches are told of which files.
+    pub cache: CacheRules,
+    /// What entity tags are made of.
+    pub tag_of: TagOf,
 }
 
 /// Endpoints to pass requests to.
@@ -418,6 +444,7 @@ impl Config {
                 hosts: vec![HostPattern::Any],
                 routes: vec![route],
                 tls: None,
+                errors: None,
             }],
             ..file::FileTable::default().into_config()
         }

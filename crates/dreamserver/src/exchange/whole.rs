@@ -15,7 +15,7 @@ impl Request {
             return Err(BodyError::TooLarge);
         }
         match std::mem::take(&mut self.body) {
-            Body::Empty | Body::File(_) | Body::Tunnel(_) => Ok(Vec::new()),
+            Body::Empty | Body::File(_) | Body::Parts(_) | Body::Tunnel(_) => Ok(Vec::new()),
             Body::Bytes(bytes) => Ok(bytes.into()),
             Body::Stream(mut stream) => {
                 self.invite();

@@ -4,6 +4,7 @@
 //! so that the usual chain is walked without boxes; [`Custom`] is the door for everybody else's.
 
 mod clients;
+mod error_pages;
 mod headers;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use crate::exchange::{Request, Response};
 
 pub use clients::Clients;
+pub use error_pages::{ErrorPage, ErrorPages, InvalidStatuses, Statuses};
 pub use headers::{
     Direction, Edit, EditProblem, Edits, Headers, HeadersOptions, InvalidEdit, Verb,
 };
@@ -22,6 +24,8 @@ pub enum Middleware {
     Headers(Headers),
     /// Lets nobody in who was not asked for a certificate.
     Clients(Clients),
+    /// Shows the operator's own pages for errors.
+    ErrorPages(Arc<ErrorPages>),
     /// Somebody else's.
     Custom(Arc<dyn Custom>),
 }
@@ -56,6 +60,7 @@ impl Middleware {
         match self {
             Middleware::Headers(headers) => headers.on_request(request),
             Middleware::Clients(clients) => clients.on_request(request),
+            Middleware::ErrorPages(_) => Flow::Continue,
             Middleware::Custom(custom) => custom.on_request(request),
         }
     }
@@ -65,6 +70,7 @@ impl Middleware {
         match self {
             Middleware::Headers(headers) => headers.on_response(response),
             Middleware::Clients(_) => {}
+            Middleware::ErrorPages(pages) => pages.dress(request, response),
             Middleware::Custom(custom) => custom.on_response(request, response),
         }
     }

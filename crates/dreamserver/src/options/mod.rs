@@ -204,6 +204,11 @@ pub fn prose(lines: &[&str]) -> String {
     lines.join("\n")
 }
 
+/// The key of an option as it is written: some are words of the language that this is written in.
+pub fn key(field: &'static str) -> &'static str {
+    field.strip_prefix("r#").unwrap_or(field)
+}
+
 /// Defines a table of options. A default is written as in the file; `none` means that there is none.
 macro_rules! options {
     ($(
@@ -236,7 +241,7 @@ macro_rules! options {
             fn entries() -> Vec<$crate::options::Entry> {
                 vec![$(
                     $crate::options::Entry::of::<$Kind, $Type>(
-                        stringify!($field), stringify!($default), &[$($doc),*],
+                        $crate::options::key(stringify!($field)), stringify!($default), &[$($doc),*],
                     )
                 ),*]
             }
@@ -245,10 +250,10 @@ macro_rules! options {
                 table: &toml::de::DeTable<'_>,
                 problems: &mut $crate::options::Problems<'_>,
             ) -> $Table {
-                problems.check_keys(table, $path, &[$(stringify!($field)),*]);
+                problems.check_keys(table, $path, &[$($crate::options::key(stringify!($field))),*]);
                 $Table {
                     $( $field: $crate::options::read_option::<$Kind, $Type>(
-                        table, stringify!($field), stringify!($default), problems,
+                        table, $crate::options::key(stringify!($field)), stringify!($default), problems,
                     ), )*
                 }
             }

@@ -3,18 +3,21 @@
 use crate::address::EndpointAddress;
 use crate::certificates::{TrustError, Trusts, policy_id};
 use crate::config::{
-    AccessLog, Config, FieldEdits, HandlerConfig, LogFormat, LogLevel, MiddlewareConfig,
-    ProxyConfig, RouteConfig, Site, Strip,
+    AccessLog, Config, ErrorPagesConfig, FieldEdits, HandlerConfig, LogFormat, LogLevel,
+    MiddlewareConfig, ProxyConfig, RouteConfig, Site, Strip, read_error_page,
 };
 use crate::handler::proxy::{self, Proxy};
 use crate::handler::{Handler, files, fixed};
 use crate::log;
-use crate::middleware::{Clients, Edits, Headers, HeadersOptions, InvalidEdit, Middleware};
-use crate::router::{Conflict, SiteRoutes, Table};
+use crate::middleware::{
+    Clients, Edits, ErrorPages, Headers, HeadersOptions, InvalidEdit, Middleware, Statuses,
+};
+use crate::router::{Conflict, Matcher, PathPattern, SiteRoutes, Table};
 use crate::serve::{Route, Snapshot};
 use crate::upstream::{Reach, Registry, Upstream};
 use std::collections::HashMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tracing::level_filters::LevelFilter;
 
@@ -62,6 +65,7 @@ pub(super) fn snapshot(
     let sites = sites.collect::<Result<_, _>>()?;
     Ok(Snapshot {
         table: Table::build(sites).map_err(BuildError::Conflicts)?,
+        pages: site_pages(config)?,
         limits: config.limits.clone(),
         timeouts: config.timeouts.clone(),
         trusted: config.trusted_proxies.clone(),
@@ -167,6 +171,9 @@ impl<'a> Builder<'a> {
                 root: options.root.clone(),
                 index: options.index.clone(),
                 hidden: options.hidden,
+                candidates: options.candidates.clone(),
+                cache: options.cache.clone(),
+                tag_of: options.tag_of,
             })),
             HandlerConfig::Proxy(options) => {
                 let upstream = self.upstream(options).map_err(BuildError::Trust)?;
@@ -202,7 +209,39 @@ fn middleware(config: &MiddlewareConfig) -> Result<Middleware, BuildError> {
         MiddlewareConfig::Clients(clients) => {
             Ok(Middleware::Clients(Clients::new(policy_id(clients))))
         }
+        MiddlewareConfig::ErrorPages(pages) => Ok(Middleware::ErrorPages(error_pages(pages))),
     }
+}
+
+/// The pages of each site that has some, for all of its requests.
+fn site_pages(config: &Config) -> Result<Option<Table<Arc<ErrorPages>>>, BuildError> {
+    let sites = config.sites.iter().filter_map(|site| {
+        let pages = error_pages(site.errors.as_ref()?);
+        Some(SiteRoutes {
+            hosts: site.hosts.clone(),
+            routes: vec![(Matcher::path(PathPattern::all()), pages)],
+        })
+    });
+    let sites: Vec<_> = sites.collect();
+    if sites.is_empty() {
+        return Ok(None);
+    }
+    let table = Table::build(sites).map_err(BuildError::Conflicts)?;
+    Ok(Some(table))
+}
+
+/// A page that went missing since it was checked is the built-in one.
+fn error_pages(config: &ErrorPagesConfig) -> Arc<ErrorPages> {
+    let read = |(statuses, path): &(Statuses, PathBuf)| match read_error_page(path) {
+        Ok(page) => Some((*statuses, page)),
+        Err(error) => {
+            tracing::warn!(%statuses, path = %path.display(), %error, "an error page cannot be read");
+            None
+        }
+    };
+    Arc::new(ErrorPages::new(
+        config.pages.iter().filter_map(read).collect(),
+    ))
 }
 
 fn field_edits(edits: &FieldEdits) -> Edits {

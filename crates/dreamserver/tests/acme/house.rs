@@ -90,6 +90,7 @@ fn core(challenges: Challenges) -> Rc<Core> {
     };
     let snapshot = Snapshot {
         table: Table::build(vec![site]).unwrap_or_else(|_| panic!("no conflict")),
+        pages: None,
         limits: Limits::default(),
         timeouts: Timeouts::default(),
         trusted: Vec::new(),

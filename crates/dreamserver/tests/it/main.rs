@@ -9,6 +9,7 @@
 
 mod announce;
 mod certs;
+mod changing;
 mod corpora;
 mod files;
 mod h1;
@@ -18,9 +19,11 @@ mod lifecycle;
 mod log;
 mod modes;
 mod owners;
+mod pages;
 mod peers;
 mod proxy;
 mod public;
+mod ranges;
 mod secure_endpoint;
 mod smuggling;
 mod start;

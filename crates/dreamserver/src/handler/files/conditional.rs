@@ -7,8 +7,8 @@ use std::time::SystemTime;
 /// What tells one state of a file from another (RFC 9110 §8.8).
 #[derive(Clone, Copy, Debug)]
 pub struct Validators<'a> {
-    /// The entity tag with its quotes; strong.
-    pub etag: &'a [u8],
+    /// The entity tag with its quotes; strong. Nothing while it is not known, which no tag of a client matches.
+    pub etag: Option<&'a [u8]>,
     /// `Last-Modified`, whole seconds.
     pub modified: SystemTime,
 }
@@ -84,13 +84,13 @@ struct Tag<'a> {
 
 impl Tag<'_> {
     /// RFC 9110 §8.8.3.2, where `etag` is strong.
-    fn is_strongly(self, etag: &[u8]) -> bool {
-        !self.weak && self.opaque == etag
+    fn is_strongly(self, etag: Option<&[u8]>) -> bool {
+        !self.weak && Some(self.opaque) == etag
     }
 
     /// RFC 9110 §8.8.3.2, where `etag` is strong.
-    fn is_weakly(self, etag: &[u8]) -> bool {
-        self.opaque == etag
+    fn is_weakly(self, etag: Option<&[u8]>) -> bool {
+        Some(self.opaque) == etag
     }
 }
 
@@ -169,7 +169,7 @@ mod tests {
         }
         let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
         let current = Validators {
-            etag: b"\"now\"",
+            etag: Some(b"\"now\""),
             modified,
         };
         evaluate(&head, current)

@@ -1,6 +1,7 @@
 //! What the head of an answer says about a file, made once and copied for each answer.
 
 use dream_http::{Fields, Name, ResponseHead};
+use std::borrow::Cow;
 use std::time::SystemTime;
 
 use super::conditional::Validators;
@@ -12,13 +13,19 @@ use crate::spare;
 pub(super) struct Description {
     /// The head of the 200, from which the others are made.
     whole: ResponseHead,
-    etag: String,
+    /// Nothing as long as it is not known.
+    etag: Option<Box<str>>,
     modified: SystemTime,
 }
 
 impl Description {
-    /// Describes the file that is called `name`.
-    pub(super) fn new(name: &[u8], identity: &Identity, wall: SystemTime) -> Description {
+    /// Describes the file that is called `name`, of which caches are told `control`.
+    pub(super) fn new(
+        name: &[u8],
+        identity: &Identity,
+        wall: SystemTime,
+        control: Option<&str>,
+    ) -> Description {
         let etag = identity.etag();
         let modified = identity.last_modified(wall);
         let mut whole = ResponseHead::new(200);
@@ -29,17 +36,39 @@ impl Description {
         put(fields, Name::LastModified, date.as_bytes());
         put(fields, Name::AcceptRanges, b"bytes");
         put(fields, Name::XContentTypeOptions, b"nosniff");
+        if let Some(control) = control {
+            put(fields, Name::CacheControl, control.as_bytes());
+        }
         Description {
             whole,
-            etag,
+            etag: Some(etag.into()),
             modified,
         }
+    }
+
+    /// The same with another tag, or without one.
+    pub(super) fn with_tag(&self, tag: Option<&str>) -> Description {
+        let mut whole = self.whole.clone();
+        whole.fields.remove(Name::Etag);
+        if let Some(tag) = tag {
+            put(&mut whole.fields, Name::Etag, tag.as_bytes());
+        }
+        Description {
+            whole,
+            etag: tag.map(Into::into),
+            modified: self.modified,
+        }
+    }
+
+    /// Is there no tag, for now?
+    pub(super) fn lacks_tag(&self) -> bool {
+        self.etag.is_none()
     }
 
     /// What preconditions are compared with.
     pub(super) fn validators(&self) -> Validators<'_> {
         Validators {
-            etag: self.etag.as_bytes(),
+            etag: self.etag.as_deref().map(str::as_bytes),
             modified: self.modified,
         }
     }
@@ -60,24 +89,46 @@ impl Description {
         head
     }
 
+    /// The type of the file.
+    pub(super) fn content_type(&self) -> Cow<'_, str> {
+        let content_type = self.whole.fields.get(Name::ContentType);
+        String::from_utf8_lossy(content_type.unwrap_or_default())
+    }
+
+    /// The head of the 206 for several parts, which say themselves what they are (RFC 9110 §15.3.7.2).
+    pub(super) fn several(&self, content_type: &str) -> Box<ResponseHead> {
+        let mut head = self.whole();
+        head.set_status(206);
+        head.fields.remove(Name::ContentType);
+        put(&mut head.fields, Name::ContentType, content_type.as_bytes());
+        head
+    }
+
     /// The head of the 304: only what a cache needs to know its copy again (RFC 9110 §15.4.5).
     pub(super) fn not_modified(&self) -> Box<ResponseHead> {
         let mut head = spare::response_head();
         head.begin(304);
-        put(&mut head.fields, Name::Etag, self.etag.as_bytes());
+        if let Some(etag) = &self.etag {
+            put(&mut head.fields, Name::Etag, etag.as_bytes());
+        }
+        if let Some(control) = self.whole.fields.get(Name::CacheControl) {
+            put(&mut head.fields, Name::CacheControl, control);
+        }
         head
     }
 
-    /// The head under which the file stands in for another one, as an error page does: without what invites to ask for it again.
+    /// The head under which the file stands in for another one, as an error page does: without what invites to ask for it again, and
+    /// kept by nobody, as what is missing may come (see [`crate::error`]).
     pub(super) fn stand_in(&self, status: u16) -> Box<ResponseHead> {
         let mut head = self.whole();
         head.set_status(status);
         head.fields.remove_where(|field| {
             matches!(
                 field.name,
-                Name::Etag | Name::LastModified | Name::AcceptRanges
+                Name::Etag | Name::LastModified | Name::AcceptRanges | Name::CacheControl
             )
         });
+        put(&mut head.fields, Name::CacheControl, b"no-store");
         head
     }
 }

@@ -1,20 +1,25 @@
 //! From a name to what is served under it: memory first, then the disk.
 
+use bytes::Bytes;
 use rustix::io::Errno;
+use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use super::Files;
+use super::candidate::Candidate;
 use super::describe::Description;
-use super::identity::Kind;
+use super::digest;
+use super::identity::{Identity, Kind};
 use super::open::OpenFile;
-use super::read::read;
-use super::root::{Opened, Root};
+use super::read::{self, Loaded};
+use super::root::{Opened, Root, blocking};
 use super::store::{Store, StoredFile};
-use crate::exchange::{Body, FileBody, SharedFile};
+use crate::exchange::{Body, FileBody, PartsBody, SharedFile};
 
 /// What stands under a name.
 pub(super) enum Found {
@@ -65,11 +70,25 @@ impl Content {
             Content::Memory(file) => {
                 Body::Bytes(file.bytes.slice(part.start as usize..part.end as usize))
             }
-            Content::Disk(open) => Body::File(FileBody {
-                shared: Rc::clone(&open.shared),
-                offset: part.start,
-                len: part.end - part.start,
-            }),
+            Content::Disk(open) => Body::File(FileBody::new(Rc::clone(&open.shared), part)),
+        }
+    }
+
+    /// A body of texts, each with the part of the file that follows it.
+    pub(super) fn pieces(&self, pieces: Vec<(Bytes, Range<u64>)>) -> Body {
+        match self {
+            // No more than the file, which is small, and a text for each part.
+            Content::Memory(file) => {
+                let mut bytes = Vec::new();
+                for (text, part) in pieces {
+                    bytes.extend_from_slice(&text);
+                    bytes.extend_from_slice(&file.bytes[part.start as usize..part.end as usize]);
+                }
+                bytes.into()
+            }
+            Content::Disk(open) => {
+                Body::Parts(Box::new(PartsBody::new(Rc::clone(&open.shared), pieces)))
+            }
         }
     }
 }
@@ -96,6 +115,9 @@ impl Files {
         if let Some(content) = remembered(store, key, now) {
             return Ok(Found::Content(content));
         }
+        if self.is_single {
+            return self.find_single(store, key, now).await;
+        }
         let root = self.open_root(store, now).await?;
         let name = &key[KEY_PREFIX..];
         let opened = if name.is_empty() || name.ends_with(b"/") {
@@ -108,10 +130,58 @@ impl Files {
             }
         };
         match opened.opened.kind {
-            Kind::File => Ok(Found::Content(load(store, key, opened, root.opened).await?)),
+            Kind::File => {
+                let content = self.load(store, key, opened, root.opened).await?;
+                Ok(Found::Content(content))
+            }
             Kind::Folder => Ok(Found::Folder),
             Kind::Other => Err(Missing::File),
         }
+    }
+
+    /// Finds the first of the candidates that is there. A folder is there if it has an index. Without a key no file can have the
+    /// name that was asked for.
+    pub(super) async fn find_first(
+        &self,
+        store: &Store,
+        key: Option<&[u8]>,
+        now: Instant,
+    ) -> Result<(Found, &Candidate), Missing> {
+        let asked = key.map(|key| &key[KEY_PREFIX..]);
+        for candidate in &self.candidates {
+            let is_fixed = matches!(candidate, Candidate::Fixed(_));
+            let mut tried = self.id.to_le_bytes().to_vec();
+            if (asked.is_none() && !is_fixed)
+                || !candidate.write(asked.unwrap_or_default(), &mut tried)
+            {
+                continue;
+            }
+            let found = match self.find(store, &tried, now).await {
+                Ok(Found::Folder) if is_fixed => Err(Missing::File),
+                Ok(Found::Folder) => {
+                    tried.push(b'/');
+                    self.find(store, &tried, now).await.map(|_| Found::Folder)
+                }
+                found => found,
+            };
+            match found {
+                Err(Missing::File) => {}
+                found => return found.map(|found| (found, candidate)),
+            }
+        }
+        Err(Missing::File)
+    }
+
+    /// The file that the root is. Links to it are followed wherever they lead, as for a folder.
+    async fn find_single(&self, store: &Store, key: &[u8], now: Instant) -> Result<Found, Missing> {
+        let opened = Opened::at(&self.root).await.map_err(missing)?;
+        if opened.kind != Kind::File {
+            return Err(Missing::File);
+        }
+        let name = self.root.file_name().unwrap_or_default();
+        let name = name.as_bytes().to_vec();
+        let content = self.load(store, key, Named { opened, name }, now).await?;
+        Ok(Found::Content(content))
     }
 
     async fn open_root(&self, store: &Store, now: Instant) -> Result<Arc<Root>, Missing> {
@@ -139,50 +209,78 @@ impl Files {
         }
         Err(Missing::File)
     }
+
+    /// Takes a small file into the store, unless it is there and unchanged, and keeps a large one open; `checked` is when its root was
+    /// looked up.
+    async fn load(
+        &self,
+        store: &Store,
+        key: &[u8],
+        named: Named,
+        checked: Instant,
+    ) -> Result<Content, Missing> {
+        let Named { opened, name } = named;
+        let Opened { file, identity, .. } = opened;
+        if store.keeps(identity.size)
+            && let Some(file) = store.confirm(key, &identity, checked)
+        {
+            return Ok(Content::Memory(file));
+        }
+        let wall = SystemTime::now();
+        let loaded = read::load(file, identity, |size| store.keeps(size)).await;
+        let describe = |identity| Description::new(&name, identity, wall, self.cache.find(&name));
+        Ok(match loaded.map_err(Missing::Failed)? {
+            Loaded::Small(identity, bytes) => {
+                let (description, bytes) = self.tag_small(describe(&identity), bytes).await?;
+                let stored = Rc::new(StoredFile {
+                    settled: identity.is_settled(wall),
+                    identity,
+                    description,
+                    bytes: bytes.into(),
+                });
+                store.put(key, &stored, checked);
+                Content::Memory(stored)
+            }
+            Loaded::Large(identity, ends, file) => {
+                let open = Rc::new(OpenFile {
+                    description: self.tag_large(describe(&identity), &identity, &file),
+                    shared: SharedFile::new(file, identity.state(), ends),
+                    identity,
+                    checked,
+                });
+                store.open.put(key, &open);
+                Content::Disk(open)
+            }
+        })
+    }
+
+    /// A small file with the tag of its content, if that is what tags are made of.
+    async fn tag_small(
+        &self,
+        description: Description,
+        bytes: Vec<u8>,
+    ) -> Result<(Description, Vec<u8>), Missing> {
+        if self.digests.is_none() {
+            return Ok((description, bytes));
+        }
+        let made = blocking(move || Ok((digest::tag(&bytes), bytes))).await;
+        let (tag, bytes) = made.map_err(Missing::Failed)?;
+        Ok((description.with_tag(Some(&tag)), bytes))
+    }
+
+    /// A large one, likewise, as soon as that is known.
+    fn tag_large(&self, description: Description, identity: &Identity, file: &File) -> Description {
+        match &self.digests {
+            Some(digests) => description.with_tag(digests.find(identity, file).as_deref()),
+            None => description,
+        }
+    }
 }
 
 /// An open file and the name under which it was found.
 struct Named {
     opened: Opened,
     name: Vec<u8>,
-}
-
-/// Takes a small file into the store, unless it is there and unchanged, and keeps a large one open; `checked` is when its root was
-/// looked up.
-async fn load(
-    store: &Store,
-    key: &[u8],
-    named: Named,
-    checked: Instant,
-) -> Result<Content, Missing> {
-    let Opened { file, identity, .. } = named.opened;
-    if store.keeps(identity.size)
-        && let Some(file) = store.confirm(key, &identity, checked)
-    {
-        return Ok(Content::Memory(file));
-    }
-    let wall = SystemTime::now();
-    let description = Description::new(&named.name, &identity, wall);
-    if !store.keeps(identity.size) {
-        let open = Rc::new(OpenFile {
-            shared: SharedFile::new(file),
-            identity,
-            description,
-            checked,
-        });
-        store.open.put(key, &open);
-        return Ok(Content::Disk(open));
-    }
-    let size = identity.size as usize;
-    let bytes = read(file, size).await.map_err(Missing::Failed)?;
-    let stored = Rc::new(StoredFile {
-        settled: identity.is_settled(wall) && bytes.len() == size,
-        identity,
-        description,
-        bytes: bytes.into(),
-    });
-    store.put(key, &stored, checked);
-    Ok(Content::Memory(stored))
 }
 
 /// A file that may not be read looks like one that is not there: whoever asks learns nothing.

@@ -4,8 +4,10 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime};
 
+use crate::exchange::FileState;
+
 /// The state of a file, as far as the file system tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Identity {
     device: u64,
     inode: u64,
@@ -26,6 +28,14 @@ impl Identity {
             size: metadata.size(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// What must stay while the file is sent.
+    pub(super) fn state(&self) -> FileState {
+        FileState {
+            size: self.size,
+            modified: self.modified,
         }
     }
 

@@ -3,11 +3,15 @@
 //! What is asked for a second time comes from the memory of its core ([`Store`]); what is large goes from the disk to the
 //! socket without passing through us; and no spelling, symlink or race makes anything outside the folder readable.
 
+mod cache;
+mod candidate;
 mod conditional;
 mod describe;
+mod digest;
 mod find;
 mod identity;
 mod mime;
+mod multipart;
 mod open;
 pub mod path;
 mod range;
@@ -19,7 +23,9 @@ mod tests;
 mod walk;
 
 use dream_http::{Method, Name};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -27,9 +33,15 @@ use std::time::Instant;
 use crate::error::page;
 use crate::exchange::{Body, Request, Response};
 use crate::spare;
+pub use cache::{CacheControl, CacheRules, InvalidRule, NamePattern};
+pub use candidate::{Candidate, InvalidCandidate};
 use conditional::{Verdict, evaluate, single};
 use describe::put;
+use digest::Digests;
+pub use digest::TagOf;
 use find::{Content, Found, KEY_PREFIX, Missing, remembered};
+pub use mime::content_type;
+use multipart::Boundary;
 use path::{PathError, decode_path, is_hidden};
 use range::{Part, parse_range};
 use root::Way;
@@ -38,12 +50,19 @@ pub use store::Store;
 /// What is served, and how.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The folder; relative to the working directory, and free to be a symlink that is switched to another folder.
+    /// The folder; relative to the working directory, and free to be a symlink that is switched to another folder. A path that
+    /// leads to a file when the handler is made stands for that file, whatever is asked for.
     pub root: PathBuf,
     /// File names that stand for their folder; the first that is there wins.
     pub index: Vec<String>,
     /// Serve names that begin with a dot too.
     pub hidden: bool,
+    /// What stands for a request, the first that is there; without any, just what was asked for.
+    pub candidates: Vec<Candidate>,
+    /// What caches are told.
+    pub cache: CacheRules,
+    /// What entity tags are made of.
+    pub tag_of: TagOf,
 }
 
 impl Default for Options {
@@ -52,6 +71,9 @@ impl Default for Options {
             root: PathBuf::from("staticfiles"),
             index: vec![String::from("index.html")],
             hidden: false,
+            candidates: Vec::new(),
+            cache: CacheRules::default(),
+            tag_of: TagOf::default(),
         }
     }
 }
@@ -64,6 +86,12 @@ pub struct Files {
     root: Arc<Path>,
     index: Vec<String>,
     hidden: bool,
+    candidates: Vec<Candidate>,
+    cache: CacheRules,
+    /// The tags of large files, where they are made of the content.
+    digests: Option<Digests>,
+    /// The root is a file: then that is all there is.
+    is_single: bool,
     way: Way,
 }
 
@@ -75,11 +103,22 @@ impl Files {
 
     fn with_way(options: Options, way: Way) -> Files {
         static NEXT: AtomicU64 = AtomicU64::new(0);
+        let is_single = options.root.is_file();
         Files {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
+            candidates: match is_single {
+                true => Vec::new(),
+                false => options.candidates,
+            },
+            is_single,
             root: options.root.into(),
             index: options.index,
             hidden: options.hidden,
+            cache: options.cache,
+            digests: match options.tag_of {
+                TagOf::Time => None,
+                TagOf::Content => Some(Digests::default()),
+            },
             way,
         }
     }
@@ -125,13 +164,15 @@ impl Files {
         let mut key = spare::buffer();
         let named = self.write_key(path, &mut key);
         let known = match &named {
-            Ok(()) if !lacks_slash(request, path) => remembered(store, &key, now),
+            Ok(()) if self.begins_as_asked() && !self.lacks_slash(request, path) => {
+                remembered(store, &key, now)
+            }
             _ => None,
         };
         let response = match known {
-            Some(content) => send(request, &content),
+            Some(content) if !lacks_tag(request, &content) => send(request, &content),
             // Boxed, as it is rare and large: the memory of a connection is that of its largest wait.
-            None => Box::pin(self.look_up(store, request, path, named.map(|()| &*key), now)).await,
+            _ => Box::pin(self.look_up(store, request, path, named.map(|()| &*key), now)).await,
         };
         spare::keep_buffer(key);
         response
@@ -147,13 +188,20 @@ impl Files {
         now: Instant,
     ) -> Response {
         match key {
+            Ok(_) | Err(PathError::Nameless(_)) if !self.candidates.is_empty() => {
+                self.look_each_up(store, request, path, key.ok(), now).await
+            }
             Ok(key) => match self.find(store, key, now).await {
-                Ok(Found::Content(_)) if lacks_slash(request, path) => redirect_to_folder(request),
-                Ok(Found::Content(content)) => send(request, &content),
+                Ok(Found::Content(_)) if self.lacks_slash(request, path) => {
+                    redirect_to_folder(request)
+                }
+                Ok(Found::Content(content)) => self.send_tagged(request, content).await,
                 Ok(Found::Folder) => redirect_to_folder(request),
                 Err(missing) => self.miss(store, request, missing, now).await,
             },
-            Err(PathError::Nameless(_)) => self.miss(store, request, Missing::File, now).await,
+            Err(PathError::Nameless(_) | PathError::Hidden) => {
+                self.miss(store, request, Missing::File, now).await
+            }
             Err(PathError::Malformed(why)) => {
                 let custom = self.error_file(store, "bad_request.html", 400, now).await;
                 custom.unwrap_or_else(|| page(400, request, why))
@@ -161,13 +209,60 @@ impl Files {
         }
     }
 
+    /// Answers with the first of the candidates that the disk has; there is no key if no file can have the name that was asked for.
+    async fn look_each_up(
+        &self,
+        store: &Store,
+        request: &Request,
+        path: &[u8],
+        key: Option<&[u8]>,
+        now: Instant,
+    ) -> Response {
+        match self.find_first(store, key, now).await {
+            Ok((Found::Folder, _)) => redirect_to_folder(request),
+            Ok((Found::Content(_), Candidate::Asked { .. })) if self.lacks_slash(request, path) => {
+                redirect_to_folder(request)
+            }
+            Ok((Found::Content(content), _)) => self.send_tagged(request, content).await,
+            Err(missing) => self.miss(store, request, missing, now).await,
+        }
+    }
+
+    /// The answer, which waits for the tag of the file if the request asks by one.
+    async fn send_tagged(&self, request: &Request, content: Content) -> Response {
+        match (&self.digests, &content) {
+            (Some(digests), Content::Disk(open)) if lacks_tag(request, &content) => {
+                let tag = digests.wait(&open.identity).await;
+                send(
+                    request,
+                    &Content::Disk(Rc::new(open.with_tag(tag.as_deref()))),
+                )
+            }
+            _ => send(request, &content),
+        }
+    }
+
     fn write_key(&self, path: &[u8], key: &mut Vec<u8>) -> Result<(), PathError> {
         key.extend_from_slice(&self.id.to_le_bytes());
+        if self.is_single {
+            // One name for all: clients must not be able to fill the memory with names of their choice.
+            return Ok(());
+        }
         decode_path(path, key)?;
         if !self.hidden && is_hidden(&key[KEY_PREFIX..]) {
-            return Err(PathError::Nameless("hidden files are not served"));
+            return Err(PathError::Hidden);
         }
         Ok(())
+    }
+
+    /// Is what was asked for the first that is looked at?
+    fn begins_as_asked(&self) -> bool {
+        self.candidates.first().is_none_or(Candidate::is_as_asked)
+    }
+
+    /// Is a folder's page asked for without the slash, because the route strips all of the path and looks `/` up?
+    fn lacks_slash(&self, request: &Request, path: &[u8]) -> bool {
+        path.ends_with(b"/") && !request.head.path().ends_with(b"/") && !self.is_single
     }
 
     async fn miss(
@@ -198,6 +293,9 @@ impl Files {
         status: u16,
         now: Instant,
     ) -> Option<Response> {
+        if self.is_single {
+            return None;
+        }
         let key = [&self.id.to_le_bytes(), name.as_bytes()].concat();
         let Ok(Found::Content(content)) = self.find(store, &key, now).await else {
             return None;
@@ -232,6 +330,7 @@ fn send(request: &Request, content: &Content) -> Response {
                 response.body = content.body(part);
                 response
             }
+            Part::Several(parts) => several(content, &parts),
             Part::Unsatisfiable => unsatisfiable(request, content.size()),
         },
         Verdict::ProceedWhole => whole(content),
@@ -242,6 +341,15 @@ fn send(request: &Request, content: &Content) -> Response {
             "The file is not in the state that the request asks for.",
         ),
     }
+}
+
+/// Does the request ask by a tag that is not known yet?
+fn lacks_tag(request: &Request, content: &Content) -> bool {
+    let fields = &request.head.fields;
+    content.description().lacks_tag()
+        && [Name::IfMatch, Name::IfNoneMatch, Name::IfRange]
+            .into_iter()
+            .any(|name| fields.has(name))
 }
 
 /// RFC 9110 §14.2: a range means something for GET only.
@@ -259,6 +367,15 @@ fn whole(content: &Content) -> Response {
     response
 }
 
+/// RFC 9110 §15.3.7.2
+fn several(content: &Content, parts: &[Range<u64>]) -> Response {
+    let (description, boundary) = (content.description(), Boundary::new());
+    let pieces = boundary.pieces(parts, content.size(), &description.content_type());
+    let mut response = Response::with_head(description.several(&boundary.content_type()));
+    response.body = content.pieces(pieces);
+    response
+}
+
 /// RFC 9110 §15.5.17
 fn unsatisfiable(request: &Request, size: u64) -> Response {
     let mut response = page(416, request, "The file ends before the range begins.");
@@ -269,11 +386,6 @@ fn unsatisfiable(request: &Request, size: u64) -> Response {
         range.as_bytes(),
     );
     response
-}
-
-/// Is a folder's page asked for without the slash, because the route strips all of the path and looks `/` up?
-fn lacks_slash(request: &Request, path: &[u8]) -> bool {
-    path.ends_with(b"/") && !request.head.path().ends_with(b"/")
 }
 
 /// Relative links in a folder's page only work below a trailing slash. The client's own path is kept, as a route may have

@@ -26,6 +26,18 @@ pub(super) struct OpenFile {
     pub(super) checked: Instant,
 }
 
+impl OpenFile {
+    /// The same, with a tag that became known.
+    pub(super) fn with_tag(&self, tag: Option<&str>) -> OpenFile {
+        OpenFile {
+            shared: Rc::clone(&self.shared),
+            identity: self.identity,
+            description: self.description.with_tag(tag),
+            checked: self.checked,
+        }
+    }
+}
+
 /// The files that are open.
 #[derive(Default)]
 pub(super) struct OpenFiles {
@@ -61,6 +73,7 @@ impl OpenFiles {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exchange::Ends;
     use std::fs::File;
     use std::io::Write;
     use std::time::{Duration, SystemTime};
@@ -69,9 +82,9 @@ mod tests {
         let file = File::open(folder.join("a.bin")).unwrap();
         let identity = Identity::of(&file.metadata().unwrap());
         Rc::new(OpenFile {
-            shared: SharedFile::new(file),
+            shared: SharedFile::new(file, identity.state(), Ends::default()),
             identity,
-            description: Description::new(b"a.bin", &identity, SystemTime::now()),
+            description: Description::new(b"a.bin", &identity, SystemTime::now(), None),
             checked: now,
         })
     }

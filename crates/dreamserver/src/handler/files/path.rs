@@ -12,12 +12,15 @@ pub enum PathError {
     Malformed(&'static str),
     /// Well-formed, but nothing below the root can have this name → 404.
     Nameless(&'static str),
+    /// The name of a file that is not for visitors → 404.
+    Hidden,
 }
 
 impl fmt::Display for PathError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             PathError::Malformed(why) | PathError::Nameless(why) => f.write_str(why),
+            PathError::Hidden => f.write_str("hidden files are not served"),
         }
     }
 }

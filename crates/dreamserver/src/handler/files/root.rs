@@ -121,6 +121,22 @@ impl Root {
 }
 
 impl Opened {
+    /// Opens what `path` leads to, as the operator wrote it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) async fn at(path: &Arc<Path>) -> io::Result<Opened> {
+        let path = Arc::clone(path);
+        blocking(move || {
+            Opened::new(rustix::fs::open(
+                path.as_ref(),
+                file_flags(),
+                Mode::empty(),
+            )?)
+        })
+        .await
+    }
+
     fn new(fd: OwnedFd) -> io::Result<Opened> {
         let file = File::from(fd);
         let metadata = file.metadata()?;
