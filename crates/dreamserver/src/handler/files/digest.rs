@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use tokio::sync::watch;
 
 use super::identity::Identity;
@@ -74,7 +75,10 @@ impl Digests {
         });
         if !std::mem::replace(&mut state.is_working, true) {
             let digests = self.clone();
-            tokio::task::spawn_blocking(move || digests.work());
+            // A thread of its own, since the end of the server waits for the runtime's.
+            let thread = thread::Builder::new().name("tags".to_owned());
+            let started = thread.spawn(move || digests.work());
+            state.is_working = started.is_ok();
         }
         None
     }
