@@ -120,6 +120,50 @@ test('a film is seeked by ranges, without being fetched whole', TIMEOUT, async (
   page.assertQuiet();
 });
 
+test('a film that was fetched in parts, all in one request, plays and is seeked', TIMEOUT, async (t) => {
+  const server = await started(t, ['files', site, '--listen', '127.0.0.1:0'], folder);
+  const page = await opened(t);
+  await page.goto(`http://localhost:${server.port}/`);
+  const length = statSync(join(site, 'film.webm')).size;
+  const film = await page.evaluate(inParts, length);
+  assert.deepEqual(film, { status: 206, parts: 4, size: length, stoodAt: 20 });
+  page.assertQuiet();
+});
+
+// Runs in the browser: asks for four parts in another order than theirs, puts them together, and looks at second 20.
+async function inParts(length) {
+  const quarter = Math.floor(length / 4);
+  const ranges = `${3 * quarter}-,0-${quarter - 1},${2 * quarter}-${3 * quarter - 1},${quarter}-${2 * quarter - 1}`;
+  const answer = await fetch('/film.webm', { headers: { Range: `bytes=${ranges}` } });
+  const boundary = `--${answer.headers.get('content-type').split('boundary=')[1]}`;
+  const bytes = new Uint8Array(await answer.arrayBuffer());
+  const text = new TextDecoder('latin1').decode(bytes);
+  const whole = new Uint8Array(length);
+  let parts = 0;
+  let at = 0;
+  for (;;) {
+    const head = text.slice(at, text.indexOf('\r\n\r\n', at));
+    const range = /Content-Range: bytes (\d+)-(\d+)\//.exec(head);
+    if (!head.startsWith(boundary) || !range) break;
+    const [first, last] = [Number(range[1]), Number(range[2])];
+    const start = at + head.length + 4;
+    whole.set(bytes.subarray(start, start + last + 1 - first), first);
+    at = start + last + 1 - first + 2;
+    parts += 1;
+  }
+  const video = document.createElementNS('http://www.w3.org/1999/xhtml', 'video');
+  const happened = (name) => new Promise((resolve, reject) => {
+    video.addEventListener(name, resolve, { once: true });
+    video.addEventListener('error', () => reject(new Error(video.error.message)), { once: true });
+  });
+  video.src = URL.createObjectURL(new Blob([whole], { type: 'video/webm' }));
+  await happened('loadedmetadata');
+  const seeked = happened('seeked');
+  video.currentTime = 20;
+  await seeked;
+  return { status: answer.status, parts, size: whole.length, stoodAt: video.currentTime };
+}
+
 function rangeOf(answer) {
   const range = /^bytes (\d+)-\d+\/(\d+)$/.exec(answer.headers()['content-range']);
   assert.ok(range, `no whole Content-Range: ${JSON.stringify(answer.headers())}`);

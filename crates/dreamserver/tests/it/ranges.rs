@@ -3,10 +3,11 @@
 use std::ops::Range;
 use std::process::Command;
 
-use dream_testkit::{Folder, Response, Server, pattern};
+use dream_testkit::{Client, Folder, Response, Security, Server, pattern};
 
 use crate::peers::has;
 use crate::start::{files, get, get_with};
+use crate::tls::Ground;
 
 /// More than what is kept in memory, and more than one window of what is sent at once.
 const LARGE: usize = 3 << 20;
@@ -84,6 +85,28 @@ fn each_part_is_what_it_says() {
     let small = ask(&server, "/digits.txt", "7-,0-1");
     let found = parts(&small, 10);
     assert_eq!(found, [(7..10, b"789".to_vec()), (0..2, b"01".to_vec())]);
+}
+
+#[test]
+fn over_tls_too() {
+    let ground = Ground::new();
+    ground.issue("site", &["localhost"]);
+    let mut bytes = vec![0; LARGE];
+    pattern(5, &mut bytes);
+    ground.home.write("large.bin", &bytes);
+    let house = ground
+        .start("[sites.\"*\"]\nfiles = \".\"\ntls = { cert = \"site.pem\", key = \"site.key\" }\n");
+    let mut client = Client::secure(house.tls, &Security::new(&house.ca, "localhost"));
+    let answer = client.ask(get_with(
+        "/large.bin",
+        "Range: bytes=1000000-,0-0,500000-999999\r\n",
+    ));
+    let found = parts(&answer, LARGE);
+    assert_eq!(found.len(), 3);
+    for (place, part) in found {
+        assert!(part == bytes[place.clone()], "{place:?}");
+    }
+    assert!(client.ask(get("/large.bin")).body == bytes);
 }
 
 #[test]
