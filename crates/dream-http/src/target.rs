@@ -54,6 +54,26 @@ pub fn clean_path(path: &[u8], clean: &mut Vec<u8>) -> Result<Option<()>, Reject
     Ok((clean != path).then_some(()))
 }
 
+/// Decodes the escapes of a text (RFC 3986 §2.1) and appends what they stand for to `decoded`.
+///
+/// # Errors
+/// A `%` without two hex digits behind it; `decoded` then holds what stands before it.
+pub fn decode_escapes(text: &[u8], decoded: &mut Vec<u8>) -> Result<(), Reject> {
+    let mut rest = text;
+    while let Some(at) = memchr::memchr(b'%', rest) {
+        decoded.extend_from_slice(&rest[..at]);
+        let byte = match rest[at + 1..] {
+            [high, low, ..] => hex(high).zip(hex(low)),
+            _ => None,
+        };
+        let (high, low) = byte.ok_or(Reject::new(Reason::Path, text.len() - rest.len() + at))?;
+        decoded.push(high << 4 | low);
+        rest = &rest[at + 3..];
+    }
+    decoded.extend_from_slice(rest);
+    Ok(())
+}
+
 /// No escapes and no dot segments: one fast look at the usual path.
 fn is_clean(path: &[u8]) -> bool {
     memchr::memchr2_iter(b'%', b'.', path)

@@ -2,11 +2,11 @@
 
 use crate::challenges::{self, Challenges};
 use crate::error;
-use crate::exchange::{Body, Request, RequestId, Response, Scheme};
+use crate::exchange::{Body, Peer, Request, RequestId, Response, Scheme};
 use crate::handler::proxy::client_address;
 use crate::handler::{Handler, State};
 use crate::limits::{Limits, Timeouts};
-use crate::log::{Record, Sink};
+use crate::log::{Record, Sink, Visit};
 use crate::metrics::{Account, Counted, Meter};
 use crate::middleware::{ErrorPages, Flow, Middleware};
 use crate::router::{Found, Host, MethodSet, Names, Table};
@@ -214,6 +214,25 @@ impl Core {
         }
     }
 
+    /// Writes a line of a connection that came, and one when what is given back is dropped, if such lines are written.
+    pub fn log_visit(self: &Rc<Core>, peer: &Peer) -> Option<Box<Visiting>> {
+        if !self.log.borrow().has_connections() {
+            return None;
+        }
+        let visit = Visit {
+            client: peer.remote,
+            port: peer.local.port(),
+            scheme: peer.scheme.as_str(),
+            lasted: None,
+        };
+        self.log.borrow().write_visit(&visit);
+        Some(Box::new(Visiting {
+            core: self.clone(),
+            visit,
+            since: Instant::now(),
+        }))
+    }
+
     /// Hands the lines over that were written so far.
     pub fn flush_log(&self) {
         self.log.borrow().flush();
@@ -227,6 +246,24 @@ impl Core {
     /// A name for a request that came at `received`.
     pub fn new_id(&self, received: Instant) -> RequestId {
         self.ids.next(self.clock.wall(received))
+    }
+}
+
+/// A connection whose end is written down.
+pub struct Visiting {
+    core: Rc<Core>,
+    visit: Visit,
+    since: Instant,
+}
+
+impl Drop for Visiting {
+    fn drop(&mut self) {
+        let lasted = Some(self.since.elapsed());
+        let visit = Visit {
+            lasted,
+            ..self.visit
+        };
+        self.core.log.borrow().write_visit(&visit);
     }
 }
 

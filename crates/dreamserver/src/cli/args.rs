@@ -308,6 +308,15 @@ pub(super) enum Command {
         #[arg(required = true)]
         to: Vec<EndpointAddress>,
     },
+    /// A small server for trying out HTTP clients, on 127.0.0.1:4221
+    #[command(
+        after_help = "What it serves stands at its address: echo, user-agent, files, what you sent, any status, waits, streams, a WebSocket.\n\nExamples:\n  dreamserver demo\n  curl -i http://127.0.0.1:4221/echo/hello\n  curl http://127.0.0.1:4221/anything -d name=value"
+    )]
+    Demo {
+        /// The folder of /files [default: a new one below the system's temporary folder, which stays]
+        #[arg(long, value_name = "DIR")]
+        directory: Option<PathBuf>,
+    },
     /// Serve the names that programs on this machine announce, on port 80
     #[command(
         after_help = "A program announces itself with one UDP datagram to 127.0.0.1:40608, such as `add example.com 5665`:\n  echo -n 'add example.com 5665' > /dev/udp/127.0.0.1/40608\n  dreamserver add example.com 5665\n\nIn the background, until `dreamserver stop`:\n  dreamserver core --release\n\nStarted again it takes the place of the one that runs, which finishes what it has: that is how to upgrade."

@@ -3,6 +3,7 @@
 mod announce;
 mod args;
 mod certs;
+mod demo;
 mod list;
 mod logs;
 mod plan;
@@ -42,6 +43,10 @@ pub fn main() -> ExitCode {
             serve_without_file(Base::Files(folder), Chosen::default(), shared)
         }
         Command::Proxy { to } => serve_without_file(Base::Proxy(to), Chosen::default(), shared),
+        Command::Demo { directory } => match demo::folder(directory) {
+            Ok(folder) => serve_without_file(Base::Demo(folder), Chosen::default(), shared),
+            Err(error) => fail(&error.to_string()),
+        },
         Command::Core(core) => serve_core(&core, &speaker, arguments.detached, shared),
         Command::Add(arguments) => speaker.add(&arguments),
         Command::Remove { domain } => speaker.remove(&domain),

@@ -1,6 +1,6 @@
 //! What to serve: where the configuration comes from, and the flags that win over it.
 
-use super::ControlAddress;
+use super::{ControlAddress, demo};
 use crate::address::{EndpointAddress, ListenAddress, ListenEntry};
 use crate::config::{self, AccessLog, Config, Errors};
 use crate::exchange::Scheme;
@@ -34,6 +34,8 @@ pub enum Base {
     Files(PathBuf),
     /// `dreamserver proxy TO…`.
     Proxy(Vec<EndpointAddress>),
+    /// `dreamserver demo`: routes for trying out clients, and this folder.
+    Demo(PathBuf),
     /// `dreamserver core`: what programs announce.
     Core,
 }
@@ -129,7 +131,7 @@ impl Base {
     pub fn file(&self) -> Option<&Path> {
         match self {
             Base::File(path) => Some(path),
-            Base::Nothing | Base::Files(_) | Base::Proxy(_) | Base::Core => None,
+            Base::Nothing | Base::Files(_) | Base::Proxy(_) | Base::Demo(_) | Base::Core => None,
         }
     }
 
@@ -139,6 +141,7 @@ impl Base {
             Base::Nothing => Ok(Config::default()),
             Base::Files(folder) => Ok(Config::files(folder)),
             Base::Proxy(endpoints) => Ok(Config::proxy(endpoints.clone())),
+            Base::Demo(folder) => demo::config(folder),
             Base::Core => Ok(Config::core()),
         }
     }
@@ -189,7 +192,9 @@ impl Plan {
     pub fn serves(&self) -> Serves {
         match self.base {
             Base::Core => Serves::Core,
-            Base::File(_) | Base::Nothing | Base::Files(_) | Base::Proxy(_) => Serves::Sites,
+            Base::File(_) | Base::Nothing | Base::Files(_) | Base::Proxy(_) | Base::Demo(_) => {
+                Serves::Sites
+            }
         }
     }
 

@@ -87,5 +87,6 @@ fn handler(handler: &HandlerConfig) -> String {
             format!("redirect {} {}", redirect.status, redirect.to.as_str())
         }
         HandlerConfig::Respond(respond) => format!("respond {}", respond.status),
+        HandlerConfig::Demo(demo) => format!("demo {}", demo.word()),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{LogFormat, LogLevel};
 use crate::address::{EndpointAddress, ListenAddress};
+use crate::handler::demo::Demo;
 use crate::handler::files::TagOf;
 use crate::limits::{Limits, Timeouts};
 use crate::options::{
@@ -57,6 +58,9 @@ options! {
         pub format: LogFormat as Choice = "text",
         /// Whether the line holds the query; switch it off where queries carry secrets.
         pub query: bool as Flag = true,
+        /// Whether there is a line when a connection is opened, and one when it is closed. Off by default: what matters of them
+        /// is in the lines of their requests.
+        pub connections: bool as Flag = false,
         /// All files of the access log together; the oldest lines go first. At least 2 MiB. No small disk is full because of it.
         pub max_size: Located<u64> as Size = "200 MB",
         /// Which events of the server itself are written to standard error.
@@ -137,7 +141,7 @@ options! {
         pub key: Option<Located<String>> as Text = none,
     }
 
-    /// A site is a set of hosts. Its own `proxy`, `files`, `redirect` or `respond` is its route `/*`; what else it says
+    /// A site is a set of hosts. Its own `proxy`, `files`, `redirect`, `respond` or `demo` is its route `/*`; what else it says
     /// holds for all of its routes, unless a route says otherwise.
     pub struct SiteTable in "[sites.\"…\"]" {
         /// Other hosts of the same site.
@@ -152,6 +156,8 @@ options! {
         pub redirect: Option<Located<RedirectTable>> as Short = none,
         /// See the routes.
         pub respond: Option<Located<RespondTable>> as Short = none,
+        /// See the routes.
+        pub demo: Option<Located<Demo>> as Choice = none,
         /// Changes to fields, before those of a route on the way in and after them on the way out.
         pub headers: Option<HeadersTable> as Table = none,
         /// See the routes.
@@ -185,7 +191,7 @@ options! {
         pub client_optional: bool as Flag = false,
     }
 
-    /// A route matches requests and says what answers them: exactly one of `proxy`, `files`, `redirect` and `respond`.
+    /// A route matches requests and says what answers them: exactly one of `proxy`, `files`, `redirect`, `respond` and `demo`.
     pub struct RouteTable in "[[sites.\"…\".routes]]" {
         /// `"/v1"` is this path, `"/v1/*"` is `/v1/` and all below, `{name}` stands for one segment.
         pub path: Located<String> as Text = "/*",
@@ -206,6 +212,9 @@ options! {
         pub redirect: Option<Located<RedirectTable>> as Short = none,
         /// A fixed response.
         pub respond: Option<Located<RespondTable>> as Short = none,
+        /// A handler for trying out clients, as `dreamserver demo` has them. What it is told stands behind the path's fixed part
+        /// (`/status/{code}`), or in the query.
+        pub demo: Option<Located<Demo>> as Choice = none,
         /// Changes to fields.
         pub headers: Option<HeadersTable> as Table = none,
         /// Bytes of a request body → 413, before the endpoint is contacted; `limits.max_body` if it says nothing.

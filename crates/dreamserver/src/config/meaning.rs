@@ -201,7 +201,7 @@ impl Meaning<'_> {
         if !has_own && table.routes.is_empty() && site.clean {
             self.problems.push(
                 Problem::new(name.span.clone(), "the site serves nothing")
-                    .help("give it `proxy`, `files`, `redirect`, `respond` or `routes`"),
+                    .help("give it `proxy`, `files`, `redirect`, `respond`, `demo` or `routes`"),
             );
         }
         routes
@@ -273,7 +273,10 @@ impl Meaning<'_> {
     }
 
     fn strip(&mut self, route: &RouteTable, matcher: Option<&Matcher>) -> Option<Strip> {
-        let written = route.strip.as_ref()?;
+        let Some(written) = route.strip.as_ref() else {
+            let path = matcher.filter(|_| route.demo.is_some())?.path.literal();
+            return (!path.is_empty()).then_some(Strip(path));
+        };
         let prefix = written.value.trim_end_matches('/');
         if prefix.is_empty() || !prefix.starts_with('/') {
             let problem = Problem::new(written.span.clone(), "`strip` begins with `/` and a name");
@@ -303,7 +306,7 @@ impl Meaning<'_> {
         match handlers[..] {
             [] if clean => self.problems.push(
                 Problem::new(span.clone(), "the route has no handler")
-                    .help("give it one of `proxy`, `files`, `redirect`, `respond`"),
+                    .help("give it one of `proxy`, `files`, `redirect`, `respond`, `demo`"),
             ),
             [(first, at), (second, span), ..] => self.problems.push(
                 Problem::new(
@@ -322,7 +325,10 @@ impl Meaning<'_> {
         let files = route.files.as_ref().map(|table| self.files(table));
         let redirect = route.redirect.as_ref().map(|table| self.redirect(table));
         let respond = route.respond.as_ref().map(|table| self.respond(table));
-        proxy.or(files).or(redirect).or(respond).flatten()
+        let demo = route.demo.as_ref();
+        let demo = demo.map(|demo| Some(HandlerConfig::Demo(demo.value)));
+        let handlers = [proxy, files, redirect, respond, demo];
+        handlers.into_iter().flatten().next().flatten()
     }
 
     fn check_proxy_options(&mut self, route: &RouteTable) {
@@ -792,6 +798,7 @@ impl LogTable {
             },
             format: self.format,
             query: self.query,
+            connections: self.connections,
             max_size: self.max_size.value,
             level: self.level,
         }
@@ -819,6 +826,7 @@ impl SiteTable {
             files: self.files.clone(),
             redirect: self.redirect.clone(),
             respond: self.respond.clone(),
+            demo: self.demo.clone(),
             ..RouteTable::default()
         }
     }
@@ -831,11 +839,13 @@ impl RouteTable {
         let files = self.files.as_ref().map(|option| &option.span);
         let redirect = self.redirect.as_ref().map(|option| &option.span);
         let respond = self.respond.as_ref().map(|option| &option.span);
+        let demo = self.demo.as_ref().map(|option| &option.span);
         [
             ("proxy", proxy),
             ("files", files),
             ("redirect", redirect),
             ("respond", respond),
+            ("demo", demo),
         ]
         .into_iter()
         .filter_map(|(name, span)| Some((name, span?)))

@@ -16,6 +16,7 @@ pub use errors::read_error_page;
 pub use report::Errors;
 
 use crate::address::{EndpointAddress, ListenAddress};
+use crate::handler::demo::Demo;
 use crate::handler::files::{CacheRules, Candidate, TagOf};
 use crate::limits::{Limits, Timeouts};
 use crate::middleware::Statuses;
@@ -135,6 +136,8 @@ pub struct LogOptions {
     pub format: LogFormat,
     /// Whether it holds the query.
     pub query: bool,
+    /// Whether connections have lines of their own.
+    pub connections: bool,
     /// Bytes of all files of the access log together.
     pub max_size: u64,
     /// Which events of the server are written to standard error.
@@ -316,6 +319,8 @@ pub enum HandlerConfig {
     Redirect(RedirectConfig),
     /// A fixed response.
     Respond(RespondConfig),
+    /// A handler of the toolbox.
+    Demo(Demo),
 }
 
 /// A folder to serve.

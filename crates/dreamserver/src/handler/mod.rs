@@ -1,6 +1,7 @@
-//! What gives the answer to a request: files, a proxy, a redirect, or fixed text.
+//! What gives the answer to a request: files, a proxy, a redirect, fixed text, or a handler of the toolbox.
 
 mod custom;
+pub mod demo;
 pub mod files;
 pub mod fixed;
 pub mod proxy;
@@ -24,6 +25,8 @@ pub enum Handler {
     Redirect(fixed::Redirect),
     /// Fixed text.
     Respond(fixed::Respond),
+    /// One of the toolbox.
+    Demo(demo::Demo),
     /// Somebody else's.
     Custom(Arc<dyn Custom>),
 }
@@ -56,6 +59,11 @@ impl Handler {
             }
             Handler::Redirect(redirect) => redirect.answer(request),
             Handler::Respond(respond) => respond.answer(request),
+            Handler::Demo(demo) => {
+                let mut response = demo.answer(request, strip).await;
+                measure_for_head(request, &mut response);
+                response
+            }
             Handler::Custom(custom) => {
                 strip_path(request, strip);
                 let mut response = custom.answer(request).await;
@@ -69,9 +77,11 @@ impl Handler {
     pub async fn bad_request(&self, state: &State) -> Option<Response> {
         match self {
             Handler::Files(files) => files.bad_request(&state.files).await,
-            Handler::Proxy(_) | Handler::Redirect(_) | Handler::Respond(_) | Handler::Custom(_) => {
-                None
-            }
+            Handler::Proxy(_)
+            | Handler::Redirect(_)
+            | Handler::Respond(_)
+            | Handler::Demo(_)
+            | Handler::Custom(_) => None,
         }
     }
 }

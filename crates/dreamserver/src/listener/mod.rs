@@ -224,13 +224,25 @@ fn serve(place: &Place, accepted: Accepted) {
     let stream = Stream::new(socket);
     let core = place.core.clone();
     let active = core.drain.enter();
+    let visiting = core.log_visit(&peer);
     match (permit, scheme) {
         (Some(permit), Scheme::Http) => {
-            spawn_local(serve_connection(core, stream, peer, (active, permit)));
+            spawn_local(serve_connection(
+                core,
+                stream,
+                peer,
+                (visiting, active, permit),
+            ));
         }
         (Some(permit), Scheme::Https) => {
             let terms = place.terms.borrow().clone();
-            spawn_local(tls::serve(core, terms, stream, peer, (active, permit)));
+            spawn_local(tls::serve(
+                core,
+                terms,
+                stream,
+                peer,
+                (visiting, active, permit),
+            ));
         }
         (None, Scheme::Http) => drop(spawn_local(refuse_crowd(core, stream, peer, active))),
         // Saying it in words would take a handshake, which is what a crowd is after.

@@ -1,4 +1,5 @@
-//! What the server writes down: one access line an exchange, and the events of the server itself.
+//! What the server writes down: one access line an exchange, lines of connections where they are wanted, and the events of the
+//! server itself.
 //!
 //! Access lines never make a request wait. Each core formats into a buffer of its own ([`Sink`]); whole buffers go
 //! to one thread that owns the file ([`Writer`]). If the disk cannot follow, lines are dropped and counted, and the
@@ -17,7 +18,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 pub use events::{Events, init_events};
-pub use record::Record;
+pub use record::{Record, Visit};
 pub use writer::{EventSink, Sink, Writer};
 
 /// Where access lines go, and what they look like.
@@ -29,6 +30,8 @@ pub struct Options {
     pub format: Format,
     /// Whether the query is in them: it often holds what should not be kept.
     pub query: bool,
+    /// Whether there are lines of connections that come and go.
+    pub connections: bool,
     /// Bytes of all log files together, at least [`Options::MIN_SIZE`].
     pub max_size: u64,
 }
@@ -44,6 +47,7 @@ impl Default for Options {
             target: Target::Stdout,
             format: Format::Text,
             query: true,
+            connections: false,
             // Half a million to a million lines, and no small machine's disk is full because of them.
             max_size: 200 * 1000 * 1000,
         }

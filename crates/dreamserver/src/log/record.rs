@@ -4,7 +4,7 @@
 //! since stands behind them. A field without a value is left out.
 
 use dream_http::Version;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
 use super::{Format, escape};
@@ -81,6 +81,53 @@ impl Record<'_> {
         }
         line.text("version", version_text(self.version));
         line.maybe("error", self.error.map(str::as_bytes));
+    }
+}
+
+/// What is written down about a connection that came or went.
+#[derive(Clone, Copy, Debug)]
+pub struct Visit {
+    /// The client's end.
+    pub client: SocketAddr,
+    /// The port that it came to.
+    pub port: u16,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    /// How long it was there, if it went.
+    pub lasted: Option<Duration>,
+}
+
+impl Visit {
+    /// Adds the visit as one line.
+    pub(super) fn write_to(&self, format: Format, time: &str, out: &mut Vec<u8>) {
+        match format {
+            Format::Text => {
+                out.extend_from_slice(b"[INFO] DREAM_SERVER CONNECTION");
+                self.fields(time, &mut Text(out));
+                out.push(b'\n');
+            }
+            Format::Json => {
+                out.extend_from_slice(b"{\"level\":\"INFO\",\"event\":\"CONNECTION\"");
+                self.fields(time, &mut Json(out));
+                out.extend_from_slice(b"}\n");
+            }
+        }
+    }
+
+    fn fields(&self, time: &str, line: &mut impl Line) {
+        let state: &[u8] = match self.lasted {
+            None => b"opened",
+            Some(_) => b"closed",
+        };
+        line.text("state", state);
+        line.address("ip", self.client.ip());
+        line.number("client_port", u64::from(self.client.port()));
+        line.number("port", u64::from(self.port));
+        line.text("scheme", self.scheme.as_bytes());
+        if let Some(lasted) = self.lasted {
+            line.duration("lasted", lasted);
+        }
+        line.text("time", time.as_bytes());
     }
 }
 

@@ -16,7 +16,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use super::file::LogFile;
-use super::record::{self, Record, TimeText};
+use super::record::{self, Record, TimeText, Visit};
 use super::{Format, Options, Target};
 
 /// The owner of the thread that writes access lines. Dropping it writes what was handed over, then ends the thread.
@@ -31,6 +31,7 @@ struct Running {
     ended: Receiver<()>,
     format: Format,
     query: bool,
+    connections: bool,
 }
 
 /// What both sides of the queue see.
@@ -102,6 +103,7 @@ impl Writer {
             ended,
             format: options.format,
             query: options.query,
+            connections: options.connections,
         })))
     }
 
@@ -182,6 +184,7 @@ struct Core {
     empty: Receiver<Vec<u8>>,
     format: Format,
     query: bool,
+    connections: bool,
     pending: RefCell<Pending>,
 }
 
@@ -198,15 +201,22 @@ impl Sink {
         self.0.is_some()
     }
 
+    /// Are lines of connections written?
+    pub fn has_connections(&self) -> bool {
+        self.0.as_ref().is_some_and(|core| core.connections)
+    }
+
     /// Writes one line into the core's buffer, and hands the buffer over if that filled it. Never waits.
     pub fn write(&self, record: &Record<'_>) {
-        let Some(core) = &self.0 else { return };
-        let mut pending = core.pending.borrow_mut();
-        let Pending { bytes, count, time } = &mut *pending;
-        record.write_to(core.format, core.query, time.at(SystemTime::now()), bytes);
-        *count += 1;
-        if bytes.len() >= BUFFER && !core.hand_over(&mut pending) {
-            core.drop_lines(&mut pending);
+        if let Some(core) = &self.0 {
+            core.add(|time, bytes| record.write_to(core.format, core.query, time, bytes));
+        }
+    }
+
+    /// As [`Sink::write`], a line of a connection.
+    pub fn write_visit(&self, visit: &Visit) {
+        if let Some(core) = &self.0 {
+            core.add(|time, bytes| visit.write_to(core.format, time, bytes));
         }
     }
 
@@ -240,7 +250,19 @@ impl Core {
             empty,
             format: running.format,
             query: running.query,
+            connections: running.connections,
             pending: RefCell::default(),
+        }
+    }
+
+    /// Adds the line that `write` writes, at the time of day that it is given.
+    fn add(&self, write: impl FnOnce(&str, &mut Vec<u8>)) {
+        let mut pending = self.pending.borrow_mut();
+        let Pending { bytes, count, time } = &mut *pending;
+        write(time.at(SystemTime::now()), bytes);
+        *count += 1;
+        if bytes.len() >= BUFFER && !self.hand_over(&mut pending) {
+            self.drop_lines(&mut pending);
         }
     }
 

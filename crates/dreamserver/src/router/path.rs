@@ -38,6 +38,15 @@ impl PathPattern {
         }
     }
 
+    /// The segments at its front that are fixed, without a slash behind them: `/users` of `/users/{id}`; empty if there are none.
+    pub fn literal(&self) -> String {
+        let fixed = self.segments.iter().map_while(|segment| match segment {
+            Segment::Literal(text) if !text.is_empty() => Some(text),
+            Segment::Literal(_) | Segment::Name(_) | Segment::Rest => None,
+        });
+        fixed.fold(String::new(), |path, text| path + "/" + text)
+    }
+
     pub(super) fn segments(&self) -> &[Segment] {
         &self.segments
     }

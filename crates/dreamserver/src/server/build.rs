@@ -101,6 +101,7 @@ pub(super) fn log(config: &Config) -> log::Options {
             LogFormat::Json => log::Format::Json,
         },
         query: config.log.query,
+        connections: config.log.connections,
         max_size: config.log.max_size,
     }
 }
@@ -187,6 +188,7 @@ impl<'a> Builder<'a> {
                 respond.body.clone(),
                 respond.content_type.clone(),
             )),
+            HandlerConfig::Demo(demo) => Handler::Demo(*demo),
         })
     }
 

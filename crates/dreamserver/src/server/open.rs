@@ -331,6 +331,7 @@ pub(super) fn summary(plan: &Plan, listeners: &[Listening]) -> String {
             let endpoints: Vec<String> = endpoints.iter().map(ToString::to_string).collect();
             endpoints.join(", ")
         }
+        Base::Demo(folder) => format!("the demo with the folder {}", folder.display()),
         Base::Core => "what programs announce".into(),
     };
     let version = env!("CARGO_PKG_VERSION");
@@ -343,7 +344,7 @@ pub(super) fn banner(plan: &Plan, listeners: &[Listening]) -> String {
     let folder = match &plan.base {
         Base::Nothing => Some(Path::new("staticfiles")),
         Base::Files(folder) => Some(folder.as_path()),
-        Base::File(_) | Base::Proxy(_) | Base::Core => None,
+        Base::File(_) | Base::Proxy(_) | Base::Demo(_) | Base::Core => None,
     };
     let next = match folder.filter(|folder| !folder.is_dir()) {
         Some(folder) => format!(

@@ -286,7 +286,8 @@ async def main():
 asyncio.run(main())
 "#;
 
-const WEBSOCKET_CLIENT: &str = r#"
+/// Sends messages to where its argument leads, and wants each back.
+pub(crate) const WEBSOCKET_CLIENT: &str = r#"
 import asyncio, sys, websockets
 async def main():
     async with websockets.connect(sys.argv[1], max_size=2**24, proxy=None) as socket:
@@ -325,6 +326,7 @@ fn a_websocket_server_behind_us() {
     );
 }
 
-fn websockets_python() -> String {
+/// A Python that has `websockets`, where it is there.
+pub(crate) fn websockets_python() -> String {
     env::var("DREAM_PYTHON").unwrap_or_else(|_| "python3".to_string())
 }

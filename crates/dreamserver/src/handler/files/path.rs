@@ -3,6 +3,7 @@
 //! Everything that could lead out of the root by its spelling is refused here, before any system call; what could
 //! lead out by what is on the disk (symlinks) is refused by `root.rs`. Each line of defence holds alone.
 
+use dream_http::target::decode_escapes;
 use std::fmt;
 
 /// Why a path names no file.
@@ -44,7 +45,9 @@ pub fn decode_path(path: &[u8], name: &mut Vec<u8>) -> Result<(), PathError> {
     let folder = relative.strip_suffix(b"/");
     for segment in folder.unwrap_or(relative).split(|&byte| byte == b'/') {
         let start = name.len();
-        decode_segment(segment, name)?;
+        decode_escapes(segment, name).map_err(|_| {
+            PathError::Malformed("a % in the path is not followed by two hex digits")
+        })?;
         check_segment(&name[start..])?;
         name.push(b'/');
     }
@@ -64,25 +67,6 @@ pub fn is_hidden(name: &[u8]) -> bool {
         })
 }
 
-/// Decodes the escapes of one segment (RFC 3986 §2.1).
-fn decode_segment(segment: &[u8], name: &mut Vec<u8>) -> Result<(), PathError> {
-    let mut rest = segment;
-    while let Some(at) = memchr::memchr(b'%', rest) {
-        name.extend_from_slice(&rest[..at]);
-        let byte = match rest[at + 1..] {
-            [high, low, ..] => hex(high).zip(hex(low)),
-            _ => None,
-        };
-        let (high, low) = byte.ok_or(PathError::Malformed(
-            "a % in the path is not followed by two hex digits",
-        ))?;
-        name.push(high << 4 | low);
-        rest = &rest[at + 3..];
-    }
-    name.extend_from_slice(rest);
-    Ok(())
-}
-
 fn check_segment(segment: &[u8]) -> Result<(), PathError> {
     match segment {
         // `//admin` is not merged into `/admin`: routes have judged the path as it was written, so that merging here
@@ -93,10 +77,6 @@ fn check_segment(segment: &[u8]) -> Result<(), PathError> {
         _ if segment.contains(&b'/') => Err(PathError::Nameless("no file name holds a slash")),
         _ => Ok(()),
     }
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).map(|value| value as u8)
 }
 
 /// Decodes any bytes and checks what [`decode_path`] promises; for fuzzing.
