@@ -1,6 +1,7 @@
 //! What a site makes of its files: names that are tried, what caches are told, single files, and its own pages for errors.
 
 use dream_testkit::{Folder, Origin, Response, Server, eventually, respond};
+use rustix::process::Signal;
 
 use crate::start::{configured, get, get_with, run};
 
@@ -229,6 +230,22 @@ fn errors_of_a_folder_have_their_own_pages() {
         .ask("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(method.status, 405);
     assert!(method.field("Allow").is_some());
+}
+
+#[test]
+fn a_reload_reads_the_pages_again() {
+    let (home, server) = dressed(&with_pages("files = \"www\""));
+    assert_eq!(fetch(&server, "/nothing").text(), "<h1>lost</h1>");
+    home.write("pages/lost.html", "<h1>gone</h1>");
+    server.signal(Signal::HUP);
+    eventually("the new page is shown", || {
+        fetch(&server, "/nothing").text() == "<h1>gone</h1>"
+    });
+    // A page that is missing stops nothing that runs.
+    std::fs::remove_file(home.join("pages/lost.html")).unwrap();
+    server.signal(Signal::HUP);
+    server.message(|line| line.contains("lost.html cannot be read"));
+    assert_eq!(fetch(&server, "/nothing").text(), "<h1>gone</h1>");
 }
 
 #[test]

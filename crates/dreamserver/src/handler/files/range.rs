@@ -19,8 +19,9 @@ pub enum Part {
     Unsatisfiable,
 }
 
-/// Ranges that a request may ask for. Readers of PDF files and package managers (zchunk) ask for some dozens; Apache allows as many.
-const MOST: usize = 200;
+/// Ranges that a request may ask for. Readers of PDF files ask for some dozens, and package managers (zchunk) for 256, and then for half as many
+/// until they get them. Each part costs two system calls: 64 parts of one byte are as dear as a whole file of a megabyte.
+const MOST: usize = 64;
 
 /// The part of a file of `len` bytes that the value of a `Range` field asks for. A unit that is not known and a value
 /// that breaks the grammar are ignored (RFC 9110 §14.2).
