@@ -12,6 +12,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod coding;
 mod fields;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -23,6 +24,7 @@ mod reject;
 mod status;
 pub mod target;
 
+pub use coding::{AcceptEncoding, Choice, Coding};
 pub use fields::{Field, Fields, InvalidField};
 pub use head::{RequestHead, ResponseHead, Version};
 pub use method::Method;

@@ -16,6 +16,7 @@ pub mod authority;
 pub mod certificates;
 pub mod challenges;
 pub mod cli;
+pub mod coding;
 pub mod config;
 pub mod control;
 pub mod credential;

@@ -104,9 +104,9 @@ fn routes_are_listed_in_matching_order() {
 listen :81
 
 example.com
-  /v1/{name} [POST]  →  headers (0 in, 1 out) → respond 200
-  /v1/*              →  headers (0 in, 1 out) → strip /v1 → proxy localhost:5665
-  /*                 →  headers (0 in, 1 out) → files /var/www
+  /v1/{name} [POST]  →  compress zstd br gzip → headers (0 in, 1 out) → respond 200
+  /v1/*              →  compress zstd br gzip → headers (0 in, 1 out) → strip /v1 → proxy localhost:5665
+  /*                 →  compress zstd br gzip → headers (0 in, 1 out) → files /var/www
 
 *
   /*  →  redirect 308 https://example.com{path}

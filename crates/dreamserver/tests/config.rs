@@ -233,12 +233,14 @@ fn what_a_site_says_holds_for_its_routes() {
     assert_eq!(strip.apply(b"/v1/x"), b"/x");
     assert_eq!(strip.apply(b"/v1"), b"/");
     let [
+        MiddlewareConfig::Compress(compress),
         MiddlewareConfig::Headers(first),
         MiddlewareConfig::Headers(second),
     ] = &proxy.chain[..]
     else {
-        panic!("the site's headers, then the route's")
+        panic!("what is outermost, the site's headers, then the route's")
     };
+    assert_eq!(compress.min_size, 512);
     assert_eq!(first.response.set, [("X-A".into(), "site".into())]);
     assert_eq!(second.request.remove, ["Cookie"]);
     let HandlerConfig::Files(files) = &files.handler else {

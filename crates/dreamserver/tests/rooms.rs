@@ -35,9 +35,10 @@ const BACK_OFFICE: [&str; 13] = [
     "takeover",
 ];
 
-const SHELF: [&str; 19] = [
+const SHELF: [&str; 20] = [
     "address",
     "challenges",
+    "coding",
     "credential",
     "digits",
     "error",

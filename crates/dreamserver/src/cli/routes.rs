@@ -72,6 +72,14 @@ fn middleware(middleware: &MiddlewareConfig) -> String {
             let statuses: Vec<String> = statuses.map(|(status, _)| status.to_string()).collect();
             format!("errors {}", statuses.join(" "))
         }
+        MiddlewareConfig::Compress(options) => {
+            let codings: Vec<&str> = options
+                .codings
+                .iter()
+                .map(|coding| coding.as_str())
+                .collect();
+            format!("compress {}", codings.join(" "))
+        }
         MiddlewareConfig::Clients(clients) => format!("clients {}", clients.ca.display()),
     }
 }

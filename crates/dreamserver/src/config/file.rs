@@ -9,6 +9,7 @@ use crate::options::{
     Address, Choice, Count, Endpoint, Flag, Item, Kind, Listen, Located, Map, Network, OneOrMany,
     Problems, Short, Shorthand, Size, Table, Text, Time, options,
 };
+use dream_http::Coding;
 use ipnet::IpNet;
 use serde_json::{Value as Json, json};
 use std::net::SocketAddr;
@@ -161,6 +162,8 @@ options! {
         /// Changes to fields, before those of a route on the way in and after them on the way out.
         pub headers: Option<HeadersTable> as Table = none,
         /// See the routes.
+        pub compress: Option<Located<CompressTable>> as Short = none,
+        /// See the routes.
         pub max_body: Option<u64> as Size = none,
         /// See the routes.
         pub follow_redirects: Option<Located<bool>> as Flag = none,
@@ -217,6 +220,8 @@ options! {
         pub demo: Option<Located<Demo>> as Choice = none,
         /// Changes to fields.
         pub headers: Option<HeadersTable> as Table = none,
+        /// Whether bodies are made smaller for clients that take them so; `compress = false` switches it off.
+        pub compress: Option<Located<CompressTable>> as Short = none,
         /// Bytes of a request body → 413, before the endpoint is contacted; `limits.max_body` if it says nothing.
         pub max_body: Option<u64> as Size = none,
         /// Follow redirects of an endpoint to itself here, for GET and HEAD, instead of passing them on. Off by default: clients
@@ -230,6 +235,16 @@ options! {
         /// `{ 404 = "lost.html", "5xx" = "sorry.html" }`. They are read when the configuration is, and kept in memory, so that nothing
         /// is needed when something fails. An endpoint's own errors pass as they are.
         pub errors: Names as Map<Text> = none,
+    }
+
+    /// Text, JSON and the like made smaller, by the coding that the client wants most. `compress = false` is short for `enabled`.
+    pub struct CompressTable in "compress" {
+        /// Whether it is done. On by default. Switch it off where a page holds a secret beside text that a stranger chooses (BREACH).
+        pub enabled: bool as Flag = true,
+        /// What clients may get, what is to be taken first in front. zstd gives most for its time, every client knows gzip.
+        pub codings: Located<Vec<Coding>> as OneOrMany<Choice> = ["zstd", "br", "gzip"],
+        /// Shorter bodies stay as they are: they fit into one packet either way.
+        pub min_size: u64 as Size = 512,
     }
 
     /// Endpoints that are spoken to over TLS: whom they may be, and who this server is to them. Files are read again when they change.
@@ -354,6 +369,7 @@ macro_rules! switch_for {
 
 switch_for!(ControlTable);
 switch_for!(AcmeTable);
+switch_for!(CompressTable);
 
 /// A table whose shorter way is the text of one of its options.
 macro_rules! text_for {

@@ -1,8 +1,8 @@
 //! From what is written to what is meant: the tables become a [`Config`], and what makes no sense is reported.
 
 use super::file::{
-    AccessTarget, ControlTable, FieldsTable, FileTable, FilesTable, HeadersTable, LogTable, Names,
-    ProxyTlsTable, RedirectTable, RespondTable, RouteTable, SiteTable, TlsTable,
+    AccessTarget, CompressTable, ControlTable, FieldsTable, FileTable, FilesTable, HeadersTable,
+    LogTable, Names, ProxyTlsTable, RedirectTable, RespondTable, RouteTable, SiteTable, TlsTable,
 };
 use super::{
     AccessLog, ClientsConfig, Config, ControlOptions, EndpointTls, ErrorPagesConfig, Errors,
@@ -18,7 +18,7 @@ use crate::handler::files::{
     CacheControl, CacheRules, Candidate, InvalidCandidate, InvalidRule, NamePattern,
 };
 use crate::log::Options as AccessOptions;
-use crate::middleware::{Direction, Edit, Verb};
+use crate::middleware::{CompressOptions, Direction, Edit, Verb};
 use crate::options::{Located, Options, Problem, Problems};
 use crate::router::{
     Conflict, FieldMatch, HostPattern, InvalidHost, InvalidPath, Matcher, MethodSet, PathPattern,
@@ -158,6 +158,9 @@ impl Meaning<'_> {
             let clients = clients.map(MiddlewareConfig::Clients);
             route.chain.splice(..0, clients);
             place_error_pages(&mut route, site.errors.as_ref());
+            // Outermost: what is coded is what all others have made of the response.
+            let is_inner = |middleware: &_| !matches!(middleware, MiddlewareConfig::Compress(_));
+            route.chain.sort_by_key(is_inner);
             site.routes.push(route);
             place.routes.push(span);
         }
@@ -220,12 +223,16 @@ impl Meaning<'_> {
         let headers = headers.map(MiddlewareConfig::Headers);
         let pages = self.error_pages(&route.errors);
         let pages = pages.map(MiddlewareConfig::ErrorPages);
+        let compress = route.compress.as_ref().or(site.value.compress.as_ref());
+        let compress = self.compress(compress).map(MiddlewareConfig::Compress);
         let handler = self.handler(route, span, &site.value, clean);
+        // A redirect has no body.
+        let compress = compress.filter(|_| !matches!(handler, Some(HandlerConfig::Redirect(_))));
         let config = RouteConfig {
             matcher: matcher?,
             strip,
             max_body: route.max_body.or(site.value.max_body),
-            chain: pages.into_iter().chain(headers).collect(),
+            chain: compress.into_iter().chain(pages).chain(headers).collect(),
             handler: handler?,
         };
         if route.proxy.is_some() {
@@ -626,6 +633,28 @@ impl Meaning<'_> {
             clients
         });
         TlsConfig { pairs, clients }
+    }
+
+    /// What is compressed; by default everything that is worth it.
+    fn compress(&mut self, table: Option<&Located<CompressTable>>) -> Option<CompressOptions> {
+        let Some(table) = table else {
+            return Some(CompressOptions::default());
+        };
+        let CompressTable {
+            enabled,
+            codings,
+            min_size,
+        } = &table.value;
+        if codings.value.is_empty() && codings.clean {
+            self.problems.push(
+                Problem::new(codings.span.clone(), "no coding is named")
+                    .help("to switch compression off, write `compress = false`"),
+            );
+        }
+        enabled.then(|| CompressOptions {
+            codings: codings.value.clone(),
+            min_size: *min_size,
+        })
     }
 
     fn headers(&mut self, headers: &HeadersTable) -> HeaderEdits {

@@ -19,10 +19,11 @@ use crate::address::{EndpointAddress, ListenAddress};
 use crate::handler::demo::Demo;
 use crate::handler::files::{CacheRules, Candidate, TagOf};
 use crate::limits::{Limits, Timeouts};
-use crate::middleware::Statuses;
+use crate::middleware::{CompressOptions, Statuses};
 use crate::options::Choices;
 use crate::router::{HostPattern, Matcher, PathPattern};
 use crate::template::Template;
+use dream_http::Coding;
 use ipnet::IpNet;
 use std::fmt;
 use std::net::SocketAddr;
@@ -174,6 +175,14 @@ impl Choices for TagOf {
         &[("time", TagOf::Time), ("content", TagOf::Content)];
 }
 
+impl Choices for Coding {
+    const CHOICES: &'static [(&'static str, Coding)] = &[
+        ("zstd", Coding::Zstd),
+        ("br", Coding::Brotli),
+        ("gzip", Coding::Gzip),
+    ];
+}
+
 /// The least important events that are still written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each variant is the level it names")]
@@ -286,6 +295,8 @@ pub enum MiddlewareConfig {
     Clients(ClientsConfig),
     /// Shows pages for errors.
     ErrorPages(ErrorPagesConfig),
+    /// Bodies made smaller.
+    Compress(CompressOptions),
 }
 
 /// Changes to the fields of requests and responses.
@@ -441,7 +452,7 @@ impl Config {
             matcher: Matcher::path(PathPattern::all()),
             strip: None,
             max_body: None,
-            chain: Vec::new(),
+            chain: vec![MiddlewareConfig::Compress(CompressOptions::default())],
             handler,
         };
         Config {

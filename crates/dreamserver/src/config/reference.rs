@@ -1,9 +1,9 @@
 //! The reference page and the JSON Schema, written from the definitions of the options.
 
 use super::file::{
-    AcmeTable, AuthorityTable, ControlTable, EabTable, FieldsTable, FileTable, FilesTable,
-    HeadersTable, ListenTable, LogTable, RedirectTable, RespondTable, RouteTable, SiteTable,
-    TlsTable,
+    AcmeTable, AuthorityTable, CompressTable, ControlTable, EabTable, FieldsTable, FileTable,
+    FilesTable, HeadersTable, ListenTable, LogTable, RedirectTable, RespondTable, RouteTable,
+    SiteTable, TlsTable,
 };
 use crate::limits::{Limits, Timeouts};
 use crate::options::{Entry, Options, table_schema};
@@ -30,6 +30,7 @@ pub fn markdown() -> String {
     section::<RespondTable>(&mut page);
     section::<HeadersTable>(&mut page);
     section::<FieldsTable>(&mut page);
+    section::<CompressTable>(&mut page);
     page
 }
 

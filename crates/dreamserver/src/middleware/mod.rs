@@ -4,6 +4,7 @@
 //! so that the usual chain is walked without boxes; [`Custom`] is the door for everybody else's.
 
 mod clients;
+mod compress;
 mod error_pages;
 mod headers;
 
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use crate::exchange::{Request, Response};
 
 pub use clients::Clients;
+pub use compress::{Compress, CompressOptions};
 pub use error_pages::{ErrorPage, ErrorPages, InvalidStatuses, Statuses};
 pub use headers::{
     Direction, Edit, EditProblem, Edits, Headers, HeadersOptions, InvalidEdit, Verb,
@@ -26,6 +28,8 @@ pub enum Middleware {
     Clients(Clients),
     /// Shows the operator's own pages for errors.
     ErrorPages(Arc<ErrorPages>),
+    /// Makes bodies smaller for clients that take them so.
+    Compress(Compress),
     /// Somebody else's.
     Custom(Arc<dyn Custom>),
 }
@@ -61,6 +65,7 @@ impl Middleware {
             Middleware::Headers(headers) => headers.on_request(request),
             Middleware::Clients(clients) => clients.on_request(request),
             Middleware::ErrorPages(_) => Flow::Continue,
+            Middleware::Compress(compress) => compress.on_request(request),
             Middleware::Custom(custom) => custom.on_request(request),
         }
     }
@@ -71,6 +76,7 @@ impl Middleware {
             Middleware::Headers(headers) => headers.on_response(response),
             Middleware::Clients(_) => {}
             Middleware::ErrorPages(pages) => pages.dress(request, response),
+            Middleware::Compress(compress) => compress.on_response(request, response),
             Middleware::Custom(custom) => custom.on_response(request, response),
         }
     }

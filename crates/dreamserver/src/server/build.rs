@@ -10,7 +10,8 @@ use crate::handler::proxy::{self, Proxy};
 use crate::handler::{Handler, files, fixed};
 use crate::log;
 use crate::middleware::{
-    Clients, Edits, ErrorPages, Headers, HeadersOptions, InvalidEdit, Middleware, Statuses,
+    Clients, Compress, CompressOptions, Edits, ErrorPages, Headers, HeadersOptions, InvalidEdit,
+    Middleware, Statuses,
 };
 use crate::router::{Conflict, Matcher, PathPattern, SiteRoutes, Table};
 use crate::serve::{Route, Snapshot};
@@ -113,9 +114,10 @@ pub(super) fn dynamic_route(target: &EndpointAddress, registry: &Registry) -> Ro
         address: target.clone(),
         trust: None,
     };
+    let compress = Compress::new(CompressOptions::default());
     Route {
         strip: 0,
-        chain: Vec::new(),
+        chain: vec![Middleware::Compress(compress)],
         handler: Handler::Proxy(proxy(&options, None, registry.upstream(&[reach]))),
     }
 }
@@ -208,6 +210,9 @@ fn middleware(config: &MiddlewareConfig) -> Result<Middleware, BuildError> {
         })
         .map(Middleware::Headers)
         .map_err(BuildError::Edit),
+        MiddlewareConfig::Compress(options) => {
+            Ok(Middleware::Compress(Compress::new(options.clone())))
+        }
         MiddlewareConfig::Clients(clients) => {
             Ok(Middleware::Clients(Clients::new(policy_id(clients))))
         }

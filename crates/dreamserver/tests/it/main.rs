@@ -10,6 +10,7 @@
 mod announce;
 mod certs;
 mod changing;
+mod compress;
 mod corpora;
 mod demo;
 mod files;
