@@ -36,6 +36,15 @@ impl ListenAddress {
         }
     }
 
+    /// Can nothing but programs on this machine reach it?
+    pub fn is_loopback(&self) -> bool {
+        match self {
+            ListenAddress::Any(_) => false,
+            ListenAddress::Loopback(_) => true,
+            ListenAddress::Exact(address) => address.ip().to_canonical().is_loopback(),
+        }
+    }
+
     /// The port; 0 lets the system choose.
     pub fn port(&self) -> u16 {
         match self {

@@ -18,6 +18,11 @@ pub fn page(status: u16, request: &Request, detail: &str) -> Response {
     answer(&Facts::new(status, Some(&request.id), detail), request)
 }
 
+/// Does the client ask for JSON, more than for a page?
+pub fn prefers_json(request: &Request) -> bool {
+    Form::preferred(request.head.fields.get_all(Name::Accept)) == Form::Json
+}
+
 /// The answer to a request whose body could not be read.
 pub fn body(error: &BodyError, request: &Request) -> Response {
     match error {
@@ -260,7 +265,8 @@ fn describe(head: &mut ResponseHead, form: Form) {
     }
 }
 
-fn escape_html(text: &str, html: &mut String) {
+/// Adds `text` to `html` so that it is nothing but text there, between tags and in quotes.
+pub fn escape_html(text: &str, html: &mut String) {
     for character in text.chars() {
         match character {
             '&' => html.push_str("&amp;"),

@@ -159,6 +159,7 @@ impl Plan {
     ) -> Result<Plan, Errors> {
         let mut config = base.config()?;
         overrides.apply(&mut config);
+        let config = config.checked()?;
         let pid_file = pid_file.unwrap_or_else(|| pid_file::usual_path(base.file()));
         Ok(Plan {
             config,
@@ -230,7 +231,7 @@ impl Plan {
             base => base.config()?,
         };
         self.overrides.apply(&mut config);
-        Ok(config)
+        config.checked()
     }
 }
 

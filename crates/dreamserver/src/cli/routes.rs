@@ -86,7 +86,17 @@ fn middleware(middleware: &MiddlewareConfig) -> String {
 
 fn handler(handler: &HandlerConfig) -> String {
     match handler {
-        HandlerConfig::Files(files) => format!("files {}", files.root.display()),
+        HandlerConfig::Files(files) => {
+            let upload = files.upload.as_ref();
+            let powers = [
+                (files.browse, " browse"),
+                (upload.is_some(), " upload"),
+                (upload.is_some_and(|upload| upload.delete), " delete"),
+            ];
+            let powers = powers.into_iter().filter(|(is_on, _)| *is_on);
+            let powers: String = powers.map(|(_, word)| word).collect();
+            format!("files {}{powers}", files.root.display())
+        }
         HandlerConfig::Proxy(proxy) => {
             let endpoints: Vec<String> = proxy.endpoints.iter().map(ToString::to_string).collect();
             format!("proxy {}", endpoints.join(" "))

@@ -285,6 +285,21 @@ options! {
         /// What `ETag` is made of: `"time"` of the last change and size, which survives a restart and is the same on machines whose files have
         /// the same times, or `"content"`, which is the same wherever the content is. That means to read each file once more.
         pub etag: TagOf as Choice = "time",
+        /// Whether a folder without an index is listed. Off by default: a listing shows what nobody was told of.
+        pub browse: bool as Flag = false,
+        /// Whether clients may create and replace files, by PUT and POST. Off by default: it is a folder to read. Where others than programs on
+        /// this machine reach the server, clients must prove who they are, or `anonymous` says that they need not, and `max_total` is needed.
+        pub upload: Located<bool> as Flag = false,
+        /// Whether clients who may upload may also remove files, by DELETE. Off by default: what is gone is gone.
+        pub delete: Located<bool> as Flag = false,
+        /// Whether anybody may upload. Off by default: what strangers put there is served under your name.
+        pub anonymous: bool as Flag = false,
+        /// Bytes of one upload → 413. The route's `max_body` and that of the limits hold too. A photo or a document fits, a disk
+        /// is not full after one mistake.
+        pub max_body: Located<u64> as Size = "100 MB",
+        /// Bytes of all files in the folder together, those that were there before too → 507. A file counts as whole blocks of 4 KiB, so that
+        /// their number is bounded as well. As much as the disk has by default.
+        pub max_total: Option<Located<u64>> as Size = none,
     }
 
     /// Another place. A text is short for `to`.

@@ -4,6 +4,7 @@ use super::file::{
     AccessTarget, CompressTable, ControlTable, FieldsTable, FileTable, FilesTable, HeadersTable,
     LogTable, Names, ProxyTlsTable, RedirectTable, RespondTable, RouteTable, SiteTable, TlsTable,
 };
+use super::uploads;
 use super::{
     AccessLog, ClientsConfig, Config, ControlOptions, EndpointTls, ErrorPagesConfig, Errors,
     FieldEdits, FilesConfig, HandlerConfig, HeaderEdits, IssuersConfig, LogOptions,
@@ -42,9 +43,13 @@ pub(super) fn parse(source: &str, path: &Path) -> Result<Config, Errors> {
         folder: path.parent().unwrap_or(Path::new("")),
         problems,
         endpoint_tls: HashMap::new(),
+        exposed: Vec::new(),
     };
     let mut config = meaning.config(file);
     config.chose_acme = chose_acme;
+    if !meaning.exposed.is_empty() {
+        config.exposed = Some(Errors::new(path, source, meaning.exposed));
+    }
     let problems = with_syntax(syntax, meaning.problems.into_sorted(), source);
     match problems.is_empty() {
         true => Ok(config),
@@ -75,6 +80,8 @@ struct Meaning<'a> {
     problems: Problems<'a>,
     /// What was made of each `proxy_tls`, by where it stands: that of a site holds for many routes and is looked at once.
     endpoint_tls: HashMap<usize, EndpointTls>,
+    /// What is wrong only where others than programs on this machine reach the server.
+    exposed: Vec<Problem>,
 }
 
 impl Meaning<'_> {
@@ -87,6 +94,7 @@ impl Meaning<'_> {
         }
         let acme = acme::options(&file.acme, self.folder, &mut self.problems);
         let sites = self.sites(&file.sites);
+        self.exposed = uploads::exposed(&file.sites);
         let mut config = file.into_config();
         if let AccessLog::File(path) = &mut config.log.access {
             *path = self.folder.join(&path);
@@ -502,6 +510,7 @@ impl Meaning<'_> {
                 self.problem(&index.span, "an index is the name of one file");
             }
         }
+        uploads::check(&table.value, &mut self.problems);
         let Some(root) = &table.value.root else {
             if table.clean {
                 self.problem(&table.span, "`files` needs a `root`");
@@ -802,6 +811,7 @@ impl FileTable {
             timeouts: self.timeouts,
             log: self.log.into_options(),
             sites: Vec::new(),
+            exposed: None,
         }
     }
 }
@@ -837,6 +847,8 @@ impl LogTable {
 impl FilesTable {
     pub(super) fn into_config(self) -> FilesConfig {
         FilesConfig {
+            browse: self.browse,
+            upload: uploads::options(&self),
             root: self.root.map(|root| root.value).unwrap_or_default().into(),
             index: self.index.into_iter().map(|name| name.value).collect(),
             hidden: self.hidden,

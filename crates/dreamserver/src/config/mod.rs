@@ -11,6 +11,7 @@ pub mod reference;
 mod report;
 #[cfg(test)]
 mod tests;
+mod uploads;
 
 pub use errors::read_error_page;
 pub use report::Errors;
@@ -55,6 +56,8 @@ pub struct Config {
     pub chose_acme: bool,
     /// What is served.
     pub sites: Vec<Site>,
+    /// What is wrong with it if others than programs on this machine can reach the server.
+    pub(crate) exposed: Option<Errors>,
 }
 
 /// What programs on this machine may announce.
@@ -349,6 +352,21 @@ pub struct FilesConfig {
     pub cache: CacheRules,
     /// What entity tags are made of.
     pub tag_of: TagOf,
+    /// Whether folders that have no index are listed.
+    pub browse: bool,
+    /// What clients may change, if they may change anything.
+    pub upload: Option<UploadConfig>,
+}
+
+/// What clients may change in a folder.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct UploadConfig {
+    /// Bytes of one upload.
+    pub max_body: u64,
+    /// Bytes of all files of the folder together.
+    pub max_total: Option<u64>,
+    /// Whether files may be removed.
+    pub delete: bool,
 }
 
 /// Endpoints to pass requests to.
@@ -463,6 +481,23 @@ impl Config {
                 errors: None,
             }],
             ..file::FileTable::default().into_config()
+        }
+    }
+
+    /// The same, unless it lets everybody do what only this machine may, at the addresses where it listens now.
+    ///
+    /// # Errors
+    /// What is to be added first.
+    pub fn checked(self) -> Result<Config, Errors> {
+        let tls = self.listen_tls.iter().flatten();
+        let is_exposed = !self
+            .listen
+            .iter()
+            .chain(tls)
+            .all(ListenAddress::is_loopback);
+        match self.exposed.as_ref().filter(|_| is_exposed) {
+            Some(errors) => Err(errors.clone()),
+            None => Ok(self),
         }
     }
 

@@ -45,7 +45,7 @@ impl Request {
     }
 
     /// RFC 9110 §10.1.1: whoever reads a body says so to a client that waits.
-    fn invite(&self) {
+    pub(crate) fn invite(&self) {
         let expected = self.head.fields.get(Name::Expect);
         let waits = expected.is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"));
         if let Some(interim) = self.interim.as_ref().filter(|_| waits) {

@@ -49,6 +49,11 @@ impl Handler {
         strip: usize,
     ) -> Response {
         match self {
+            Handler::Files(files) if files.changes_by(request.head.method) => {
+                let path = stripped(request.head.path(), strip).to_vec();
+                // Boxed, as it is rare and large: the memory of a connection is that of its largest wait.
+                Box::pin(files.change(request, &path)).await
+            }
             Handler::Files(files) => {
                 let path = stripped(request.head.path(), strip);
                 files.answer(&state.files, request, path).await

@@ -4,10 +4,11 @@ use crate::address::EndpointAddress;
 use crate::certificates::{TrustError, Trusts, policy_id};
 use crate::config::{
     AccessLog, Config, ErrorPagesConfig, FieldEdits, HandlerConfig, LogFormat, LogLevel,
-    MiddlewareConfig, ProxyConfig, RouteConfig, Site, Strip, read_error_page,
+    MiddlewareConfig, ProxyConfig, RouteConfig, Site, Strip, UploadConfig, read_error_page,
 };
 use crate::handler::proxy::{self, Proxy};
 use crate::handler::{Handler, files, fixed};
+use crate::limits::Limits;
 use crate::log;
 use crate::middleware::{
     Clients, Compress, CompressOptions, Edits, ErrorPages, Headers, HeadersOptions, InvalidEdit,
@@ -58,6 +59,7 @@ pub(super) fn snapshot(
     trusts: &mut Trusts,
 ) -> Result<Snapshot, BuildError> {
     let mut builder = Builder {
+        limits: &config.limits,
         registry,
         trusts,
         built: HashMap::new(),
@@ -124,6 +126,7 @@ pub(super) fn dynamic_route(target: &EndpointAddress, registry: &Registry) -> Ro
 
 /// Builds routes. Those that do the same are one: a hundred thousand of them would not stay in the processor's caches.
 struct Builder<'a> {
+    limits: &'a Limits,
     registry: &'a Registry,
     trusts: &'a mut Trusts,
     built: HashMap<Deeds<'a>, Arc<Route>>,
@@ -177,6 +180,11 @@ impl<'a> Builder<'a> {
                 candidates: options.candidates.clone(),
                 cache: options.cache.clone(),
                 tag_of: options.tag_of,
+                browse: options.browse,
+                upload: options
+                    .upload
+                    .as_ref()
+                    .map(|upload| self.upload(upload, route)),
             })),
             HandlerConfig::Proxy(options) => {
                 let upstream = self.upstream(options).map_err(BuildError::Trust)?;
@@ -192,6 +200,15 @@ impl<'a> Builder<'a> {
             )),
             HandlerConfig::Demo(demo) => Handler::Demo(*demo),
         })
+    }
+
+    fn upload(&self, options: &UploadConfig, route: &RouteConfig) -> files::UploadOptions {
+        let others = [route.max_body, self.limits.max_body].into_iter().flatten();
+        files::UploadOptions {
+            max_body: others.fold(options.max_body, u64::min),
+            max_total: options.max_total,
+            delete: options.delete,
+        }
     }
 
     fn upstream(&mut self, options: &ProxyConfig) -> Result<Upstream, TrustError> {

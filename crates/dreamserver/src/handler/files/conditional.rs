@@ -55,6 +55,21 @@ pub fn evaluate(head: &RequestHead, current: Validators<'_>) -> Verdict {
     Verdict::Proceed
 }
 
+/// Do the preconditions among `fields` let a file be changed that is in the state `current`, or not there? (RFC 9110 §13.2.2)
+pub fn allows_change(fields: &Fields, current: Option<Validators<'_>>) -> bool {
+    let is_any = |name, matches: &dyn Fn(Tag<'_>, Option<&[u8]>) -> bool| {
+        current.is_some_and(|now| any_tag(fields, name, |tag| matches(tag, now.etag)))
+    };
+    let matches = match (fields.has(Name::IfMatch), current) {
+        (true, _) => is_any(Name::IfMatch, &|tag, etag| tag.is_strongly(etag)),
+        (false, Some(now)) => {
+            date(fields, Name::IfUnmodifiedSince).is_none_or(|since| now.modified <= since)
+        }
+        (false, None) => true,
+    };
+    matches && !is_any(Name::IfNoneMatch, &|tag, etag| tag.is_weakly(etag))
+}
+
 /// RFC 9110 §13.1.5: one strong tag, or one date that matches exactly.
 fn if_range(fields: &Fields, current: Validators<'_>) -> bool {
     let Some(value) = single(fields, Name::IfRange) else {

@@ -150,7 +150,7 @@ impl Files {
         let asked = key.map(|key| &key[KEY_PREFIX..]);
         for candidate in &self.candidates {
             let is_fixed = matches!(candidate, Candidate::Fixed(_));
-            let mut tried = self.id.to_le_bytes().to_vec();
+            let mut tried = self.id().to_le_bytes().to_vec();
             if (asked.is_none() && !is_fixed)
                 || !candidate.write(asked.unwrap_or_default(), &mut tried)
             {
@@ -158,6 +158,8 @@ impl Files {
             }
             let found = match self.find(store, &tried, now).await {
                 Ok(Found::Folder) if is_fixed => Err(Missing::File),
+                // It is listed if it has no index.
+                Ok(Found::Folder) if self.browse => Ok(Found::Folder),
                 Ok(Found::Folder) => {
                     tried.push(b'/');
                     self.find(store, &tried, now).await.map(|_| Found::Folder)
@@ -184,8 +186,12 @@ impl Files {
         Ok(Found::Content(content))
     }
 
-    async fn open_root(&self, store: &Store, now: Instant) -> Result<Arc<Root>, Missing> {
-        if let Some(root) = store.root(self.id, now) {
+    pub(super) async fn open_root(
+        &self,
+        store: &Store,
+        now: Instant,
+    ) -> Result<Arc<Root>, Missing> {
+        if let Some(root) = store.root(self.id(), now) {
             return Ok(root);
         }
         let opened = Root::open(&self.root, self.way, now).await;
@@ -193,7 +199,10 @@ impl Files {
             Some(Errno::NOENT | Errno::NOTDIR) => Missing::Root,
             _ => Missing::Failed(error),
         })?;
-        store.put_root(self.id, &root);
+        store.put_root(self.id(), &root);
+        if let Some(uploads) = &self.uploads {
+            uploads.tidy(&root);
+        }
         Ok(root)
     }
 
@@ -284,7 +293,7 @@ struct Named {
 }
 
 /// A file that may not be read looks like one that is not there: whoever asks learns nothing.
-fn missing(error: io::Error) -> Missing {
+pub(super) fn missing(error: io::Error) -> Missing {
     match Errno::from_io_error(&error) {
         Some(Errno::ACCESS | Errno::PERM) => {
             tracing::debug!(%error, "a file may not be read");

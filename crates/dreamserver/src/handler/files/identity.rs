@@ -39,11 +39,27 @@ impl Identity {
         }
     }
 
+    /// The same of what the system calls tell.
+    pub(super) fn of_stat(stat: &rustix::fs::Stat) -> Identity {
+        Identity {
+            device: stat.st_dev as _,
+            inode: stat.st_ino as _,
+            size: stat.st_size as _,
+            modified: (stat.st_mtime as _, stat.st_mtime_nsec as _),
+            changed: (stat.st_ctime as _, stat.st_ctime_nsec as _),
+        }
+    }
+
     /// A strong entity tag (RFC 9110 §8.8.3) of the time of change and the size, but not of the inode: two machines with copies
     /// of one tree agree.
     pub(super) fn etag(&self) -> String {
         let (seconds, nanos) = self.modified;
         format!("\"{seconds:x}-{nanos:x}-{:x}\"", self.size)
+    }
+
+    /// When the content was changed last, in seconds since 1970.
+    pub(super) fn modified_seconds(&self) -> i64 {
+        self.modified.0
     }
 
     /// The time for `Last-Modified`: whole seconds, and never in the future (RFC 9110 §8.8.2.1).

@@ -3,6 +3,7 @@
 //! What is asked for a second time comes from the memory of its core ([`Store`]); what is large goes from the disk to the
 //! socket without passing through us; and no spelling, symlink or race makes anything outside the folder readable.
 
+mod browse;
 mod cache;
 mod candidate;
 mod conditional;
@@ -20,6 +21,7 @@ mod root;
 mod store;
 #[cfg(test)]
 mod tests;
+mod upload;
 mod walk;
 
 use dream_http::{Method, Name};
@@ -46,6 +48,8 @@ use path::{PathError, decode_path, is_hidden};
 use range::{Part, parse_range};
 use root::Way;
 pub use store::Store;
+pub use upload::Options as UploadOptions;
+use upload::Uploads;
 
 /// What is served, and how.
 #[derive(Clone, Debug)]
@@ -63,6 +67,10 @@ pub struct Options {
     pub cache: CacheRules,
     /// What entity tags are made of.
     pub tag_of: TagOf,
+    /// List folders that have no index.
+    pub browse: bool,
+    /// What clients may change, if they may change anything; not together with `hidden`.
+    pub upload: Option<UploadOptions>,
 }
 
 impl Default for Options {
@@ -74,6 +82,8 @@ impl Default for Options {
             candidates: Vec::new(),
             cache: CacheRules::default(),
             tag_of: TagOf::default(),
+            browse: false,
+            upload: None,
         }
     }
 }
@@ -81,8 +91,8 @@ impl Default for Options {
 /// The handler for one folder, made once per configuration and shared by all cores.
 #[derive(Debug)]
 pub struct Files {
-    /// Tells this handler's files from those of others in a core's store.
-    id: u64,
+    /// Tells this handler's files from those of others in a core's store, and what they are from what they were before an upload.
+    id: AtomicU64,
     root: Arc<Path>,
     index: Vec<String>,
     hidden: bool,
@@ -93,6 +103,8 @@ pub struct Files {
     /// The root is a file: then that is all there is.
     is_single: bool,
     way: Way,
+    browse: bool,
+    uploads: Option<Uploads>,
 }
 
 impl Files {
@@ -102,10 +114,11 @@ impl Files {
     }
 
     fn with_way(options: Options, way: Way) -> Files {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
         let is_single = options.root.is_file();
+        let uploads = options.upload.clone();
         Files {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            uploads: uploads.map(|uploads| Uploads::new(uploads, &options.root)),
+            id: next_id().into(),
             candidates: match is_single {
                 true => Vec::new(),
                 false => options.candidates,
@@ -114,6 +127,7 @@ impl Files {
             root: options.root.into(),
             index: options.index,
             hidden: options.hidden,
+            browse: options.browse && !is_single,
             cache: options.cache,
             digests: match options.tag_of {
                 TagOf::Time => None,
@@ -121,6 +135,16 @@ impl Files {
             },
             way,
         }
+    }
+
+    /// What distinguishes the names of this handler in the store.
+    fn id(&self) -> u64 {
+        self.id.load(Ordering::Acquire)
+    }
+
+    /// Has every core look at the disk again, as a file has changed: whoever changed it sees that at once.
+    fn forget(&self) {
+        self.id.store(next_id(), Ordering::Release);
     }
 
     /// Answers `request` with what stands under `path`: cleaned (`dream_http::target::clean_path`), beginning with `/`, without
@@ -151,13 +175,21 @@ impl Files {
     ) -> Response {
         let response = match request.head.method {
             Method::Get | Method::Head => self.read(store, request, path, now).await,
-            Method::Options => with_allow(Response::new(204)),
-            _ => with_allow(page(405, request, "Files can only be read here.")),
+            Method::Options => self.with_allow(Response::new(204)),
+            _ => self.with_allow(page(405, request, "Files cannot be changed so here.")),
         };
         match request.head.method {
             Method::Head => without_body(response),
             _ => response,
         }
+    }
+
+    /// RFC 9110 §10.2.1
+    fn with_allow(&self, mut response: Response) -> Response {
+        let methods = self.uploads.as_ref().map(Uploads::methods);
+        let methods = methods.unwrap_or(b"GET, HEAD, OPTIONS");
+        put(&mut response.head.fields, Name::Allow, methods);
+        response
     }
 
     async fn read(&self, store: &Store, request: &Request, path: &[u8], now: Instant) -> Response {
@@ -197,6 +229,10 @@ impl Files {
                 }
                 Ok(Found::Content(content)) => self.send_tagged(request, content).await,
                 Ok(Found::Folder) => redirect_to_folder(request),
+                Err(Missing::File) if self.lists(path) => {
+                    self.list(store, request, path, &key[KEY_PREFIX..], now)
+                        .await
+                }
                 Err(missing) => self.miss(store, request, missing, now).await,
             },
             Err(PathError::Nameless(_) | PathError::Hidden) => {
@@ -224,7 +260,13 @@ impl Files {
                 redirect_to_folder(request)
             }
             Ok((Found::Content(content), _)) => self.send_tagged(request, content).await,
-            Err(missing) => self.miss(store, request, missing, now).await,
+            Err(missing) => match key.filter(|_| self.lists(path)) {
+                Some(key) if matches!(missing, Missing::File) => {
+                    self.list(store, request, path, &key[KEY_PREFIX..], now)
+                        .await
+                }
+                _ => self.miss(store, request, missing, now).await,
+            },
         }
     }
 
@@ -243,7 +285,7 @@ impl Files {
     }
 
     fn write_key(&self, path: &[u8], key: &mut Vec<u8>) -> Result<(), PathError> {
-        key.extend_from_slice(&self.id.to_le_bytes());
+        key.extend_from_slice(&self.id().to_le_bytes());
         if self.is_single {
             // One name for all: clients must not be able to fill the memory with names of their choice.
             return Ok(());
@@ -296,7 +338,7 @@ impl Files {
         if self.is_single {
             return None;
         }
-        let key = [&self.id.to_le_bytes(), name.as_bytes()].concat();
+        let key = [&self.id().to_le_bytes(), name.as_bytes()].concat();
         let Ok(Found::Content(content)) = self.find(store, &key, now).await else {
             return None;
         };
@@ -413,14 +455,9 @@ fn redirect_to_folder(request: &Request) -> Response {
     }
 }
 
-/// RFC 9110 §10.2.1
-fn with_allow(mut response: Response) -> Response {
-    put(
-        &mut response.head.fields,
-        Name::Allow,
-        b"GET, HEAD, OPTIONS",
-    );
-    response
+fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// RFC 9110 §9.3.2: the head of the answer to a GET, and nothing behind it.

@@ -107,15 +107,32 @@ impl Root {
             }
         }
         let (root, name) = (Arc::clone(self), name.to_vec());
-        blocking(move || Opened::new(root.open_waiting(&name)?)).await
+        blocking(move || Opened::new(root.open_waiting(&name, file_flags())?)).await
+    }
+
+    /// As [`Root::open_below`], waiting for the disk if need be.
+    ///
+    /// # Errors
+    /// The same.
+    pub(super) fn open_below_waiting(&self, name: &[u8]) -> io::Result<Opened> {
+        Opened::new(self.open_waiting(name, file_flags())?)
+    }
+
+    /// Opens the folder `name` to be listed or changed, waiting for the disk if need be; nothing is the root itself.
+    ///
+    /// # Errors
+    /// As for [`Root::open_below`].
+    pub(super) fn open_folder_waiting(&self, name: &[u8]) -> Result<OwnedFd, Errno> {
+        let name = if name.is_empty() { b"." } else { name };
+        self.open_waiting(name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC)
     }
 
     /// Opens `name`, waiting for the disk if need be.
-    fn open_waiting(&self, name: &[u8]) -> Result<OwnedFd, Errno> {
+    fn open_waiting(&self, name: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
         match self.way {
             #[cfg(target_os = "linux")]
-            Way::Kernel { .. } => kernel::open_anew(&self.fd, name),
-            Way::Walk => walk::open(&self.fd, name, file_flags()),
+            Way::Kernel { .. } => kernel::open_anew(&self.fd, name, flags),
+            Way::Walk => walk::open(&self.fd, name, flags),
         }
     }
 }
@@ -196,14 +213,18 @@ mod kernel {
 
     /// Waits for the disk. EAGAIN then means that a folder was renamed while `..` of a symlink was followed
     /// (openat2(2)), which is worth another try, but not for ever.
-    pub(super) fn open_anew(folder: impl AsFd, name: &[u8]) -> Result<OwnedFd, Errno> {
+    pub(super) fn open_anew(
+        folder: impl AsFd,
+        name: &[u8],
+        flags: OFlags,
+    ) -> Result<OwnedFd, Errno> {
         for _ in 1..TRIES {
-            match open(&folder, name, super::file_flags(), BENEATH) {
+            match open(&folder, name, flags, BENEATH) {
                 Err(Errno::AGAIN) => {}
                 result => return result,
             }
         }
-        open(&folder, name, super::file_flags(), BENEATH)
+        open(&folder, name, flags, BENEATH)
     }
 
     /// Renames happen, a storm of them is an attack by who may write below the root.
