@@ -308,6 +308,7 @@ mod tests {
             received: Instant::now(),
             interim: None,
             account: None,
+            values: Vec::new(),
         }
     }
 

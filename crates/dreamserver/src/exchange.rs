@@ -4,6 +4,7 @@
 //! (HTTP/1.1) or spawn it.
 
 mod file;
+mod make;
 mod source;
 mod whole;
 
@@ -41,6 +42,17 @@ pub struct Request {
     pub interim: Option<Rc<dyn Interim>>,
     /// Where it is counted: on the name's account, where the route is that of an announced name.
     pub account: Option<Account>,
+    /// What stands in the path for the `{names}` of the route's pattern, where a handler of the library asked for that.
+    pub values: Vec<(Box<str>, String)>,
+}
+
+impl Request {
+    /// What stands in the path for `{name}` of the pattern, its escapes decoded; for `*`, what is below.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        let mut values = self.values.iter();
+        let found = values.find(|(known, _)| **known == *name);
+        found.map(|(_, value)| value.as_str())
+    }
 }
 
 /// A response on its way out.

@@ -2,7 +2,7 @@
 //!
 //! A request walks one straight hallway through these rooms, and its response walks back:
 //! `listener → tls → protocol → serve → router → middleware → handler → upstream`.
-//! The back office (`acme`, `admin`, `authority`, `certificates`, `cli`, `config`, `control`, `detach`, `pid_file`, `server`, `state`, `systemd`, `takeover`) builds what the
+//! The back office (`acme`, `admin`, `authority`, `certificates`, `cli`, `config`, `control`, `detach`, `library`, `pid_file`, `server`, `state`, `systemd`, `takeover`) builds what the
 //! hallway uses. The shelf (all
 //! the others) is used by every room. A room imports rooms to its right and the shelf only.
 
@@ -26,6 +26,7 @@ pub mod error;
 pub mod exchange;
 pub mod handler;
 pub mod inbound;
+pub mod library;
 pub mod limits;
 pub mod listener;
 pub mod log;
@@ -50,3 +51,6 @@ pub mod time;
 pub mod tls;
 pub mod upstream;
 pub mod whole_file;
+
+pub use exchange::{Body, Request, Response};
+pub use library::{Mux, Running, Server};

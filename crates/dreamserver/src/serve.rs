@@ -27,6 +27,8 @@ use std::time::{Instant, SystemTime};
 pub struct Snapshot {
     /// Which route a request takes.
     pub table: Table<Arc<Route>>,
+    /// What answers that no other route is for, in place of the page that says 404.
+    pub not_found: Option<Arc<Route>>,
     /// What sites show for errors of requests that take no route of theirs; nothing if no site says anything of that.
     pub pages: Option<Table<Arc<ErrorPages>>>,
     /// Bounds on what peers may ask for.
@@ -554,8 +556,12 @@ fn find<'a>(snapshot: &'a Held, request: &mut Request) -> Result<&'a Route, Box<
     let head = &request.head;
     let (found, account) = snapshot.find(head.host(), head.path(), head.method, &head.fields);
     request.account = account;
+    let not_found = || snapshot.not_found.as_ref();
     let found = match found {
         Found::Route(route) => Ok(route),
+        Found::NoRoute | Found::NoHost if not_found().is_some() => {
+            not_found().ok_or_else(|| error::page(404, request, ""))
+        }
         Found::MethodNotAllowed(methods) => Err(method_not_allowed(request, methods)),
         Found::NoRoute => Err(error::page(
             404,

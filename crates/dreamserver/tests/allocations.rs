@@ -277,6 +277,7 @@ fn snapshot(route: Option<Route>) -> Snapshot {
     let sites = route.map(site).into_iter().collect();
     Snapshot {
         table: Table::build(sites).unwrap_or_else(|_| panic!("one route has no conflict")),
+        not_found: None,
         pages: None,
         limits: Limits::default(),
         timeouts: Timeouts::default(),

@@ -15,11 +15,12 @@ use dreamserver::exchange::{
 use dreamserver::handler::{Answering, Custom, Handler, State, files};
 use dreamserver::limits::{Limits, Timeouts};
 use dreamserver::listener::{self, Gate, Place, bind};
+use dreamserver::middleware::{self, Flow};
 use dreamserver::router::{HostPattern, Matcher, SiteRoutes, Table};
 use dreamserver::serve::{Core, Route, Snapshot};
 use dreamserver::time::{Clock, TICK};
 use dreamserver::upstream::Pools;
-use dreamserver::{error, log};
+use dreamserver::{Mux, Server, error, log};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
@@ -54,6 +55,7 @@ impl House {
         };
         let snapshot = Snapshot {
             table: Table::build(vec![site]).unwrap_or_else(|_| panic!("no conflict")),
+            not_found: None,
             pages: None,
             limits: Limits::default(),
             timeouts,
@@ -477,4 +479,110 @@ fn a_known_length_is_announced() {
         let answer = client.ask(format!("{method} /api/ HTTP/1.1\r\nHost: x\r\n\r\n"));
         assert_eq!(answer.field("Content-Length"), Some("12"), "{method}");
     }
+}
+
+/// Answers in place of the handler where a client says so, and leaves a mark on what comes back.
+struct Mark(&'static str);
+
+impl middleware::Custom for Mark {
+    fn on_request(&self, request: &mut Request) -> Flow {
+        match request.head.path() == b"/stop" {
+            true => Flow::Answer(Box::new(Response::text(self.0))),
+            false => Flow::Continue,
+        }
+    }
+
+    fn on_response(&self, _: &Request, response: &mut Response) {
+        let fields = &mut response.head.fields;
+        fields.append_text(b"X-Mark", self.0.as_bytes()).unwrap();
+    }
+}
+
+#[test]
+fn a_server_runs_beside_its_program_until_it_is_told_to_stop() {
+    let folder = Folder::new("static");
+    folder.write("a.txt", "a file");
+    let mut mux = Mux::new();
+    mux.handle("/before", async |_: &mut Request| "before");
+    mux.wrap(Mark("outer")).wrap(Mark("inner"));
+    mux.handle("PUT,DELETE /things/{id}", async |request: &mut Request| {
+        let id = request.value("id").unwrap_or_default().to_owned();
+        let body = request.read_body(10).await;
+        let body = body.map_err(|wrong| error::body(&wrong, request))?;
+        Ok::<String, Response>(format!("{id} {}", String::from_utf8_lossy(&body)))
+    });
+    mux.handle("/stop", async |_: &mut Request| "not reached");
+    mux.files("/static/*", folder.path());
+    mux.not_found(async |_: &mut Request| Response::text("nothing").with_status(404));
+    let running = Server::new(mux).listen("127.0.0.1:0").start().unwrap();
+    let address = running.addresses()[0];
+    let mut client = Client::connect(address);
+    let mut ask = |line: &str| {
+        client.ask(format!(
+            "{line} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+        ))
+    };
+    let before = ask("GET /before");
+    assert_eq!((&*before.text(), before.field("X-Mark")), ("before", None));
+    let put = ask("PUT /things/7");
+    assert_eq!(put.text(), "7 ");
+    let marks = put.head.all("X-Mark");
+    assert_eq!(marks, ["inner", "outer"], "out in the other order");
+    let wrong = ask("GET /things/7");
+    assert_eq!(
+        (wrong.status, wrong.field("Allow")),
+        (405, Some("PUT, DELETE"))
+    );
+    assert_eq!(ask("GET /stop").text(), "outer");
+    assert_eq!(ask("GET /static/a.txt").text(), "a file");
+    assert_eq!(ask("GET /nowhere").text(), "nothing");
+    let second = Server::new(Mux::new())
+        .listen("127.0.0.1:0")
+        .start()
+        .unwrap();
+    assert_eq!(
+        Client::connect(second.addresses()[0])
+            .ask("GET / HTTP/1.0\r\n\r\n")
+            .status,
+        404
+    );
+    second.stop();
+    let stopping = thread::spawn(|| running.stop());
+    assert!(client.closes_within(DEADLINE));
+    stopping.join().unwrap();
+    assert!(Client::try_connect(address).is_err());
+}
+
+#[test]
+fn all_that_is_wrong_is_told_at_the_start() {
+    let mut mux = Mux::new();
+    for pattern in ["GET nowhere", "get /", "/a/{x}", "/a/{y}"] {
+        mux.handle(pattern, async |_: &mut Request| "");
+    }
+    mux.proxy("/p", "not an endpoint");
+    let failure = Server::new(mux)
+        .listen("here")
+        .start()
+        .err()
+        .unwrap()
+        .to_string();
+    for part in [
+        "`GET nowhere`",
+        "no method `get`",
+        "`/a/{x}` and `/a/{y}`",
+        "`not an endpoint`",
+        "`here`",
+    ] {
+        assert!(failure.contains(part), "{part} is missing in\n{failure}");
+    }
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let failure = Server::new(Mux::new())
+        .listen(&address)
+        .start()
+        .err()
+        .unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let said = format!("port {port} is taken");
+    assert!(failure.to_string().contains(&said), "{failure}");
 }

@@ -19,7 +19,7 @@ const HALLWAY: [&str; 8] = [
     "upstream",
 ];
 
-const BACK_OFFICE: [&str; 13] = [
+const BACK_OFFICE: [&str; 14] = [
     "acme",
     "admin",
     "authority",
@@ -28,6 +28,7 @@ const BACK_OFFICE: [&str; 13] = [
     "config",
     "control",
     "detach",
+    "library",
     "pid_file",
     "server",
     "state",

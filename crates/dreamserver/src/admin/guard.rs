@@ -113,6 +113,7 @@ mod tests {
             received: Instant::now(),
             interim: None,
             account: None,
+            values: Vec::new(),
         }
     }
 

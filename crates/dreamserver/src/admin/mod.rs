@@ -142,6 +142,7 @@ fn snapshot(view: View) -> Snapshot {
     };
     Snapshot {
         table,
+        not_found: None,
         pages: None,
         limits: Limits::default(),
         timeouts: Timeouts {

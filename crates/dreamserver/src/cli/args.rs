@@ -85,7 +85,7 @@ pub struct ControlAddress(Option<ListenAddress>);
 
 impl ControlAddress {
     /// Where every sender sends them.
-    fn usual() -> ControlAddress {
+    pub(super) fn usual() -> ControlAddress {
         ControlAddress(Some(ListenAddress::Loopback(dream_control::PORT)))
     }
 

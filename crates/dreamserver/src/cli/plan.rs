@@ -19,12 +19,14 @@ pub struct Plan {
     pub base: Base,
     /// The flags that win over it.
     pub overrides: Overrides,
-    /// Where to write the process number.
-    pub pid_file: PathBuf,
+    /// Where to write the process number, if anywhere.
+    pub pid_file: Option<PathBuf>,
+    /// Does it listen to the signals of the process?
+    pub hears_signals: bool,
 }
 
 /// Where a configuration comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Base {
     /// This file.
     File(PathBuf),
@@ -36,6 +38,8 @@ pub enum Base {
     Proxy(Vec<EndpointAddress>),
     /// `dreamserver demo`: routes for trying out clients, and this folder.
     Demo(PathBuf),
+    /// What a program has made that uses the library.
+    Program(Box<Config>),
     /// `dreamserver core`: what programs announce.
     Core,
 }
@@ -131,7 +135,12 @@ impl Base {
     pub fn file(&self) -> Option<&Path> {
         match self {
             Base::File(path) => Some(path),
-            Base::Nothing | Base::Files(_) | Base::Proxy(_) | Base::Demo(_) | Base::Core => None,
+            Base::Nothing
+            | Base::Files(_)
+            | Base::Proxy(_)
+            | Base::Demo(_)
+            | Base::Program(_)
+            | Base::Core => None,
         }
     }
 
@@ -142,6 +151,7 @@ impl Base {
             Base::Files(folder) => Ok(Config::files(folder)),
             Base::Proxy(endpoints) => Ok(Config::proxy(endpoints.clone())),
             Base::Demo(folder) => demo::config(folder),
+            Base::Program(config) => Ok(config.as_ref().clone()),
             Base::Core => Ok(Config::core()),
         }
     }
@@ -165,8 +175,20 @@ impl Plan {
             config,
             base,
             overrides,
-            pid_file,
+            pid_file: Some(pid_file),
+            hears_signals: true,
         })
+    }
+
+    /// The plan of a program that uses the library: nothing comes from a command line.
+    pub fn of_program(config: Config, hears_signals: bool) -> Plan {
+        Plan {
+            config: config.clone(),
+            base: Base::Program(Box::new(config)),
+            overrides: Overrides::none(),
+            pid_file: None,
+            hears_signals,
+        }
     }
 
     /// Where announcements come in, if anywhere.
@@ -193,15 +215,23 @@ impl Plan {
     pub fn serves(&self) -> Serves {
         match self.base {
             Base::Core => Serves::Core,
-            Base::File(_) | Base::Nothing | Base::Files(_) | Base::Proxy(_) | Base::Demo(_) => {
-                Serves::Sites
-            }
+            Base::File(_)
+            | Base::Nothing
+            | Base::Files(_)
+            | Base::Proxy(_)
+            | Base::Demo(_)
+            | Base::Program(_) => Serves::Sites,
         }
+    }
+
+    /// Is it for what programs announce?
+    pub fn is_core(&self) -> bool {
+        matches!(self.base, Base::Core)
     }
 
     /// Does it take the place of a server that runs with the same state?
     pub fn takes_over(&self) -> bool {
-        self.base == Base::Core || self.overrides.take_over
+        self.is_core() || self.overrides.take_over
     }
 
     /// How it runs, and with that what holds where nobody chose.
@@ -236,6 +266,21 @@ impl Plan {
 }
 
 impl Overrides {
+    /// No flags at all.
+    fn none() -> Overrides {
+        Overrides {
+            listen: Vec::new(),
+            listen_tls: None,
+            instead: Vec::new(),
+            control: ControlAddress::usual(),
+            state: None,
+            authority: None,
+            take_over: false,
+            mode: None,
+            log: None,
+        }
+    }
+
     fn instead(&self, scheme: Scheme) -> impl Iterator<Item = ListenAddress> {
         let entries = self.instead.iter();
         entries

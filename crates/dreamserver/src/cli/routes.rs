@@ -81,6 +81,7 @@ fn middleware(middleware: &MiddlewareConfig) -> String {
             format!("compress {}", codings.join(" "))
         }
         MiddlewareConfig::Clients(clients) => format!("clients {}", clients.ca.display()),
+        MiddlewareConfig::Custom(_) => "a middleware of the program".to_owned(),
     }
 }
 
@@ -106,5 +107,6 @@ fn handler(handler: &HandlerConfig) -> String {
         }
         HandlerConfig::Respond(respond) => format!("respond {}", respond.status),
         HandlerConfig::Demo(demo) => format!("demo {}", demo.word()),
+        HandlerConfig::Custom(_) => "a handler of the program".to_owned(),
     }
 }

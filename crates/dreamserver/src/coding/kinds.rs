@@ -13,6 +13,14 @@ pub fn is_compressible(media_type: &[u8]) -> bool {
         || structured.iter().any(|suffix| name.ends_with(suffix))
 }
 
+/// Is `media_type`, the value of a `Content-Type` field, one of `types`?
+pub fn is_one_of(media_type: &[u8], types: &[String]) -> bool {
+    let end = memchr::memchr(b';', media_type).unwrap_or(media_type.len());
+    let name = media_type[..end].trim_ascii_end();
+    let mut types = types.iter();
+    types.any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+}
+
 /// Is this a stream of events, of which each is to arrive when it is sent?
 pub fn is_event_stream(media_type: &[u8]) -> bool {
     essence(media_type, &mut [0; LONGEST]) == Some(b"text/event-stream")

@@ -12,4 +12,4 @@ mod tests;
 
 pub use body::compressed;
 pub use encoder::{Effort, Encoder, Step, encode};
-pub use kinds::{is_compressible, is_event_stream};
+pub use kinds::{is_compressible, is_event_stream, is_one_of};

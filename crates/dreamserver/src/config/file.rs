@@ -245,6 +245,9 @@ options! {
         pub codings: Located<Vec<Coding>> as OneOrMany<Choice> = ["zstd", "br", "gzip"],
         /// Shorter bodies stay as they are: they fit into one packet either way.
         pub min_size: u64 as Size = 512,
+        /// Media types that are made smaller too, such as `"application/x-ndjson"`. Text, JSON, XML, scripts, fonts and the like are by
+        /// themselves; what is packed already, as pictures and films are, only takes time.
+        pub types: Vec<Located<String>> as OneOrMany<Text> = [],
     }
 
     /// Endpoints that are spoken to over TLS: whom they may be, and who this server is to them. Files are read again when they change.
@@ -285,6 +288,8 @@ options! {
         /// What `ETag` is made of: `"time"` of the last change and size, which survives a restart and is the same on machines whose files have
         /// the same times, or `"content"`, which is the same wherever the content is. That means to read each file once more.
         pub etag: TagOf as Choice = "time",
+        /// The media type of all files, such as `"application/octet-stream"`, in place of what their names say.
+        pub content_type: Option<Located<String>> as Text = none,
         /// Whether a folder without an index is listed. Off by default: a listing shows what nobody was told of.
         pub browse: bool as Flag = false,
         /// Whether clients may create and replace files, by PUT and POST. Off by default: it is a folder to read. Where others than programs on

@@ -289,8 +289,7 @@ impl Meaning<'_> {
 
     fn strip(&mut self, route: &RouteTable, matcher: Option<&Matcher>) -> Option<Strip> {
         let Some(written) = route.strip.as_ref() else {
-            let path = matcher.filter(|_| route.demo.is_some())?.path.literal();
-            return (!path.is_empty()).then_some(Strip(path));
+            return Strip::before(&matcher.filter(|_| route.demo.is_some())?.path);
         };
         let prefix = written.value.trim_end_matches('/');
         if prefix.is_empty() || !prefix.starts_with('/') {
@@ -511,6 +510,11 @@ impl Meaning<'_> {
             }
         }
         uploads::check(&table.value, &mut self.problems);
+        if let Some(name) = &table.value.content_type
+            && !may_be_sent("Content-Type", &name.value)
+        {
+            self.problem(&name.span, "this cannot stand in a field");
+        }
         let Some(root) = &table.value.root else {
             if table.clean {
                 self.problem(&table.span, "`files` needs a `root`");
@@ -653,6 +657,7 @@ impl Meaning<'_> {
             enabled,
             codings,
             min_size,
+            types,
         } = &table.value;
         if codings.value.is_empty() && codings.clean {
             self.problems.push(
@@ -663,6 +668,7 @@ impl Meaning<'_> {
         enabled.then(|| CompressOptions {
             codings: codings.value.clone(),
             min_size: *min_size,
+            types: types.iter().map(|name| name.value.clone()).collect(),
         })
     }
 
@@ -812,6 +818,7 @@ impl FileTable {
             log: self.log.into_options(),
             sites: Vec::new(),
             exposed: None,
+            not_found: None,
         }
     }
 }
@@ -847,6 +854,7 @@ impl LogTable {
 impl FilesTable {
     pub(super) fn into_config(self) -> FilesConfig {
         FilesConfig {
+            content_type: self.content_type.as_ref().map(|name| name.value.clone()),
             browse: self.browse,
             upload: uploads::options(&self),
             root: self.root.map(|root| root.value).unwrap_or_default().into(),

@@ -7,6 +7,7 @@ mod acme;
 mod errors;
 mod file;
 mod meaning;
+mod own;
 pub mod reference;
 mod report;
 #[cfg(test)]
@@ -14,13 +15,14 @@ mod tests;
 mod uploads;
 
 pub use errors::read_error_page;
+pub use own::Own;
 pub use report::Errors;
 
 use crate::address::{EndpointAddress, ListenAddress};
-use crate::handler::demo::Demo;
 use crate::handler::files::{CacheRules, Candidate, TagOf};
+use crate::handler::{self, demo::Demo};
 use crate::limits::{Limits, Timeouts};
-use crate::middleware::{CompressOptions, Statuses};
+use crate::middleware::{self, CompressOptions, Statuses};
 use crate::options::Choices;
 use crate::router::{HostPattern, Matcher, PathPattern};
 use crate::template::Template;
@@ -58,6 +60,8 @@ pub struct Config {
     pub sites: Vec<Site>,
     /// What is wrong with it if others than programs on this machine can reach the server.
     pub(crate) exposed: Option<Errors>,
+    /// What answers that nothing else is for, where a program has said so.
+    pub not_found: Option<RouteConfig>,
 }
 
 /// What programs on this machine may announce.
@@ -274,6 +278,12 @@ pub struct RouteConfig {
 pub struct Strip(String);
 
 impl Strip {
+    /// What is fixed at the front of a pattern, if anything is.
+    pub fn before(pattern: &PathPattern) -> Option<Strip> {
+        let fixed = pattern.literal();
+        (!fixed.is_empty()).then_some(Strip(fixed))
+    }
+
     /// The path without the prefix; never empty.
     pub fn apply<'a>(&self, path: &'a [u8]) -> &'a [u8] {
         match path.strip_prefix(self.0.as_bytes()) {
@@ -300,6 +310,8 @@ pub enum MiddlewareConfig {
     ErrorPages(ErrorPagesConfig),
     /// Bodies made smaller.
     Compress(CompressOptions),
+    /// One of a program that uses the library.
+    Custom(Own<dyn middleware::Custom>),
 }
 
 /// Changes to the fields of requests and responses.
@@ -335,6 +347,8 @@ pub enum HandlerConfig {
     Respond(RespondConfig),
     /// A handler of the toolbox.
     Demo(Demo),
+    /// One of a program that uses the library.
+    Custom(Own<dyn handler::Custom>),
 }
 
 /// A folder to serve.
@@ -352,6 +366,8 @@ pub struct FilesConfig {
     pub cache: CacheRules,
     /// What entity tags are made of.
     pub tag_of: TagOf,
+    /// The media type of all files, if not that of their names.
+    pub content_type: Option<String>,
     /// Whether folders that have no index are listed.
     pub browse: bool,
     /// What clients may change, if they may change anything.
@@ -367,6 +383,16 @@ pub struct UploadConfig {
     pub max_total: Option<u64>,
     /// Whether files may be removed.
     pub delete: bool,
+}
+
+impl FilesConfig {
+    /// This folder, and the defaults for everything else.
+    pub fn of(root: impl Into<PathBuf>) -> FilesConfig {
+        FilesConfig {
+            root: root.into(),
+            ..file::FilesTable::default().into_config()
+        }
+    }
 }
 
 /// Endpoints to pass requests to.
@@ -447,9 +473,14 @@ impl Default for Config {
 impl Config {
     /// One folder on every host.
     pub fn files(root: impl Into<PathBuf>) -> Config {
-        let mut files = file::FilesTable::default().into_config();
-        files.root = root.into();
-        Config::serving(HandlerConfig::Files(files))
+        Config::serving(HandlerConfig::Files(FilesConfig::of(root)))
+    }
+
+    /// Nothing but the usual limits and time-outs, and no announcements.
+    pub fn empty() -> Config {
+        let mut config = file::FileTable::default().into_config();
+        config.control.enabled = false;
+        config
     }
 
     /// Endpoints behind every host.

@@ -4,7 +4,7 @@
 //! caches learn by `Vary` what it depends on, and the answers to HEAD and to a condition say the same as the one to GET.
 
 use super::Flow;
-use crate::coding::{Encoder, compressed, is_compressible, is_event_stream};
+use crate::coding::{Encoder, compressed, is_compressible, is_event_stream, is_one_of};
 use crate::error;
 use crate::exchange::{Body, Request, Response};
 use dream_http::{AcceptEncoding, Choice, Coding, Fields, Method, Name, ResponseHead, Version};
@@ -17,6 +17,8 @@ pub struct CompressOptions {
     pub codings: Vec<Coding>,
     /// Shorter bodies stay as they are, in bytes.
     pub min_size: u64,
+    /// Media types that are coded too, beside those that are worth it by themselves.
+    pub types: Vec<String>,
 }
 
 impl Default for CompressOptions {
@@ -24,6 +26,7 @@ impl Default for CompressOptions {
         CompressOptions {
             codings: Coding::ALL.to_vec(),
             min_size: 512,
+            types: Vec::new(),
         }
     }
 }
@@ -96,7 +99,9 @@ impl Compress {
     fn is_worthwhile(&self, request: &Request, response: &Response) -> bool {
         let is_long = len(request, response).is_none_or(|len| len >= self.options.min_size);
         let media_type = || response.head.fields.get(Name::ContentType);
-        is_long && media_type().is_some_and(is_compressible) && is_whole(response)
+        let types = &self.options.types;
+        let is_kind = |media_type: &_| is_compressible(media_type) || is_one_of(media_type, types);
+        is_long && media_type().is_some_and(is_kind) && is_whole(response)
     }
 }
 

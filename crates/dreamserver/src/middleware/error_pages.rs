@@ -155,6 +155,7 @@ mod tests {
             received: Instant::now(),
             interim: None,
             account: None,
+            values: Vec::new(),
         }
     }
 

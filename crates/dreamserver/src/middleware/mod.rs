@@ -116,6 +116,7 @@ mod tests {
             received: Instant::now(),
             interim: None,
             account: None,
+            values: Vec::new(),
         };
         let Flow::Answer(answer) = door.on_request(&mut request) else {
             panic!("the door stood open");

@@ -1,6 +1,6 @@
 //! Path patterns: literal segments, `{name}` for one segment, and `*` for the rest.
 
-use dream_http::target::clean_path;
+use dream_http::target::{clean_path, decode_escapes};
 use std::fmt::{self, Write};
 use std::str::FromStr;
 
@@ -47,6 +47,24 @@ impl PathPattern {
         fixed.fold(String::new(), |path, text| path + "/" + text)
     }
 
+    /// What stands for the names in a path that matches, with its escapes decoded; bytes that are no UTF-8 are replaced. What is
+    /// below a `*` has its name.
+    pub fn values(&self, path: &[u8]) -> Vec<(Box<str>, String)> {
+        let mut values = Vec::new();
+        let mut rest = path.strip_prefix(b"/").unwrap_or(path);
+        for segment in &self.segments {
+            let end = memchr::memchr(b'/', rest).unwrap_or(rest.len());
+            let (part, behind) = rest.split_at(end);
+            match segment {
+                Segment::Literal(_) => {}
+                Segment::Name(name) => values.push((name.as_str().into(), decoded(part))),
+                Segment::Rest => values.push(("*".into(), decoded(rest))),
+            }
+            rest = behind.strip_prefix(b"/").unwrap_or(behind);
+        }
+        values
+    }
+
     pub(super) fn segments(&self) -> &[Segment] {
         &self.segments
     }
@@ -60,6 +78,13 @@ impl PathPattern {
             .into_iter()
             .all(|part| matches!(segments.next(), Some(Segment::Literal(text)) if text == part))
     }
+}
+
+fn decoded(text: &[u8]) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    // A clean path has no broken escapes.
+    let _ = decode_escapes(text, &mut bytes);
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 impl FromStr for PathPattern {
@@ -176,6 +201,31 @@ mod tests {
             "", "v1", "/a*", "/*/b", "/{}", "/{a}b", "/{a b}", "/a?b", "/a#",
         ] {
             assert!(wrong.parse::<PathPattern>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn names_have_the_values_that_stand_in_the_path() {
+        for (pattern, path, expected) in [
+            (
+                "/users/{id}/photo",
+                "/users/a%20b/photo",
+                &[("id", "a b")][..],
+            ),
+            ("/{a}/{b}", "/1/2", &[("a", "1"), ("b", "2")]),
+            ("/files/*", "/files/a/b%2Fc", &[("*", "a/b/c")]),
+            ("/files/*", "/files/", &[("*", "")]),
+            ("/*", "/", &[("*", "")]),
+            ("/a", "/a", &[]),
+            ("/{a}", "/%ff", &[("a", "\u{fffd}")]),
+        ] {
+            let pattern: PathPattern = pattern.parse().unwrap();
+            let values = pattern.values(path.as_bytes());
+            let values: Vec<_> = values
+                .iter()
+                .map(|(name, value)| (&**name, &**value))
+                .collect();
+            assert_eq!(values, expected, "{pattern} {path}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Before a server starts: is one running whose place it takes, and what comes from there?
 
 use super::{StartError, announcements, displace, open};
-use crate::cli::{Base, Plan};
+use crate::cli::Plan;
 use crate::control::{self, Before, Ports};
 use crate::listener::{Inherited, busy_by};
 use crate::state::{self, Folder, FolderError};
@@ -200,7 +200,7 @@ impl Beginning {
             &mut self.inherited
         };
         match Ports::open(addresses, passed) {
-            Err(control::StartError::Taken(address)) if plan.base == Base::Core => {
+            Err(control::StartError::Taken(address)) if plan.is_core() => {
                 displace::displace(address, &open::entries(&plan.config, true))
                     .map_err(NoDesk::Control)?;
                 Ports::open(addresses, passed).map_err(NoDesk::Control)

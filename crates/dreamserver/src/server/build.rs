@@ -66,7 +66,9 @@ pub(super) fn snapshot(
     };
     let sites = config.sites.iter().map(|site| builder.site(site));
     let sites = sites.collect::<Result<_, _>>()?;
+    let not_found = config.not_found.as_ref();
     Ok(Snapshot {
+        not_found: not_found.map(|route| builder.route(route)).transpose()?,
         table: Table::build(sites).map_err(BuildError::Conflicts)?,
         pages: site_pages(config)?,
         limits: config.limits.clone(),
@@ -180,6 +182,7 @@ impl<'a> Builder<'a> {
                 candidates: options.candidates.clone(),
                 cache: options.cache.clone(),
                 tag_of: options.tag_of,
+                content_type: options.content_type.clone(),
                 browse: options.browse,
                 upload: options
                     .upload
@@ -199,6 +202,7 @@ impl<'a> Builder<'a> {
                 respond.content_type.clone(),
             )),
             HandlerConfig::Demo(demo) => Handler::Demo(*demo),
+            HandlerConfig::Custom(own) => Handler::Custom(own.share()),
         })
     }
 
@@ -230,6 +234,7 @@ fn middleware(config: &MiddlewareConfig) -> Result<Middleware, BuildError> {
         MiddlewareConfig::Compress(options) => {
             Ok(Middleware::Compress(Compress::new(options.clone())))
         }
+        MiddlewareConfig::Custom(own) => Ok(Middleware::Custom(own.share())),
         MiddlewareConfig::Clients(clients) => {
             Ok(Middleware::Clients(Clients::new(policy_id(clients))))
         }

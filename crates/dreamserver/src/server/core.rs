@@ -396,6 +396,7 @@ mod tests {
         };
         Snapshot {
             table: Table::build(vec![site]).unwrap_or_else(|_| panic!("no conflict")),
+            not_found: None,
             pages: None,
             limits: Limits::default(),
             timeouts: Timeouts::default(),

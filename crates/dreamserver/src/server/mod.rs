@@ -39,6 +39,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -59,6 +60,52 @@ pub fn run(plan: Plan) -> ExitCode {
             eprintln!("dreamserver: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Serves on threads of its own until it is told to stop.
+///
+/// # Errors
+/// Why the server cannot start.
+pub fn start(plan: Plan) -> Result<Started, String> {
+    let (tell, told) = std::sync::mpsc::channel();
+    let serving = move || match Server::start(plan, Inherited::default()) {
+        Ok(server) => {
+            // Whoever waits for it is there until it has heard.
+            let _ = tell.send(Ok((server.addresses(), server.ender.clone())));
+            server.run();
+        }
+        Err(error) => drop(tell.send(Err(error.to_string()))),
+    };
+    let thread = thread::Builder::new().name("server".into()).spawn(serving);
+    let thread = thread.map_err(|error| StartError::System(error).to_string())?;
+    let told = told.recv();
+    let (addresses, ender) = told.map_err(|_| "the server's thread has ended".to_owned())??;
+    Ok(Started {
+        addresses,
+        ender,
+        thread,
+    })
+}
+
+/// A server on threads of its own.
+pub struct Started {
+    addresses: Vec<SocketAddr>,
+    ender: mpsc::UnboundedSender<Ending>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Started {
+    /// Where it listens.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Ends it, once it has finished what it has.
+    pub fn stop(self) {
+        // One that has ended already hears nothing, and a panic in it was told when it happened.
+        let _ = self.ender.send(Ending::Shutdown);
+        let _ = self.thread.join();
     }
 }
 
@@ -143,6 +190,8 @@ struct Server {
     holdings: Holdings,
     /// Told when the server is to end.
     endings: mpsc::UnboundedReceiver<Ending>,
+    /// Tells it so.
+    ender: mpsc::UnboundedSender<Ending>,
     runtime: Rc<Runtime>,
     signals: Signals,
     /// When to see whether certificates have changed.
@@ -156,7 +205,10 @@ struct Basis {
     trusts: Trusts,
 }
 
-struct Signals {
+/// The signals of the process, or none of them.
+struct Signals(Option<Heard>);
+
+struct Heard {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
@@ -164,8 +216,22 @@ struct Signals {
 }
 
 impl Signals {
-    fn new() -> io::Result<Signals> {
-        Ok(Signals {
+    fn new(are_heard: bool) -> io::Result<Signals> {
+        Ok(Signals(are_heard.then(Heard::new).transpose()?))
+    }
+
+    /// The next signal.
+    async fn next(&mut self) -> Event {
+        match &mut self.0 {
+            Some(heard) => heard.next().await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Heard {
+    fn new() -> io::Result<Heard> {
+        Ok(Heard {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
@@ -173,7 +239,6 @@ impl Signals {
         })
     }
 
-    /// The next signal.
     async fn next(&mut self) -> Event {
         tokio::select! {
             _ = self.terminate.recv() => Event::Stop,
@@ -248,16 +313,13 @@ impl Server {
         inherited.close_rest();
         let most = plan.config.limits.connections.unwrap_or(most_connections);
         let gate = Gate::new(most, plan.config.limits.connections_per_address);
-        let (signals, looking) = {
-            let _inside = runtime.enter();
-            let signals = Signals::new().map_err(StartError::System)?;
-            (signals, tokio::time::interval(CERTIFICATES))
-        };
+        let (signals, looking) = watches(&plan, &runtime).map_err(StartError::System)?;
         let cores = Cores::start(announced, &current, &terms.unwrap_or_default(), &gate, &log)
             .map_err(StartError::System)?;
         let holdings = Holdings::default();
         holdings.add(opened.holdings);
-        let (sender, endings) = mpsc::unbounded_channel();
+        let (ender, endings) = mpsc::unbounded_channel();
+        let sender = ender.clone();
         let log_place = Arc::new(Mutex::new(build::log_place(&plan.config)));
         // Names are routed before the first request comes.
         let control = desk
@@ -287,6 +349,7 @@ impl Server {
             control,
             holdings,
             endings,
+            ender,
             runtime,
             signals,
             looking,
@@ -301,6 +364,15 @@ impl Server {
         if let Some(control) = &self.control {
             control.hear();
         }
+    }
+
+    /// Where it listens.
+    fn addresses(&self) -> Vec<SocketAddr> {
+        let sockets = self
+            .listeners
+            .iter()
+            .flat_map(|listening| &listening.sockets);
+        sockets.copied().collect()
     }
 
     /// Says that this serves, what, and where: to whoever started it, and to the service manager.
@@ -589,6 +661,13 @@ impl fmt::Display for ReloadError {
     }
 }
 
+/// What wakes the server: signals, and the time to see whether certificates have changed.
+fn watches(plan: &Plan, runtime: &Runtime) -> io::Result<(Signals, Interval)> {
+    let _inside = runtime.enter();
+    let signals = Signals::new(plan.hears_signals)?;
+    Ok((signals, tokio::time::interval(CERTIFICATES)))
+}
+
 /// What handshakes will go by, and what keeps that true; nothing if there are no certificates.
 fn open_secure(
     plan: &Plan,
@@ -640,9 +719,11 @@ async fn second_stop(signals: &mut Signals) {
 
 /// A server whose number nobody can read still serves.
 fn write_pid_file(plan: &Plan) -> Option<PidFile> {
-    PidFile::write(&plan.pid_file)
+    let path = plan.pid_file.as_deref()?;
+    let written = PidFile::write(path);
+    written
         .inspect_err(|error| {
-            tracing::warn!(%error, path = %plan.pid_file.display(), "no pid file: `dreamserver reload` will not find this server");
+            tracing::warn!(%error, path = %path.display(), "no pid file: `dreamserver reload` will not find this server");
         })
         .ok()
 }

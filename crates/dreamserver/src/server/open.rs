@@ -68,7 +68,7 @@ impl fmt::Display for ListenError {
                 }
                 write!(
                     f,
-                    "\nstop that, or listen elsewhere: dreamserver {flag} :{}",
+                    "\nstop that, or listen elsewhere, such as with `{flag} :{}`",
                     another(port)
                 )
             }
@@ -76,7 +76,7 @@ impl fmt::Display for ListenError {
                 f,
                 "port {port} needs rights that this user does not have\n\
                  allow it once with `sudo setcap cap_net_bind_service=+ep $(command -v dreamserver)`,\n\
-                 or listen elsewhere: dreamserver {flag} :{}",
+                 or listen elsewhere, such as with `{flag} :{}`",
                 another(port)
             ),
             io::ErrorKind::AddrNotAvailable => write!(
@@ -155,7 +155,7 @@ fn open_plain(
         addresses.map(ListenEntry::http).collect()
     };
     let opened = open(&plain(plan), cores, inherited);
-    let chosen = plan.base != Base::Core || plan.config.chose_listen;
+    let chosen = !plan.is_core() || plan.config.chose_listen;
     match opened {
         Err(error) if !chosen && error.error.kind() == io::ErrorKind::PermissionDenied => {
             plan.listen_instead(vec![ListenEntry::http(UNPRIVILEGED)]);
@@ -332,6 +332,7 @@ pub(super) fn summary(plan: &Plan, listeners: &[Listening]) -> String {
             endpoints.join(", ")
         }
         Base::Demo(folder) => format!("the demo with the folder {}", folder.display()),
+        Base::Program(_) => "a program".into(),
         Base::Core => "what programs announce".into(),
     };
     let version = env!("CARGO_PKG_VERSION");
@@ -344,7 +345,7 @@ pub(super) fn banner(plan: &Plan, listeners: &[Listening]) -> String {
     let folder = match &plan.base {
         Base::Nothing => Some(Path::new("staticfiles")),
         Base::Files(folder) => Some(folder.as_path()),
-        Base::File(_) | Base::Proxy(_) | Base::Demo(_) | Base::Core => None,
+        Base::File(_) | Base::Proxy(_) | Base::Demo(_) | Base::Program(_) | Base::Core => None,
     };
     let next = match folder.filter(|folder| !folder.is_dir()) {
         Some(folder) => format!(

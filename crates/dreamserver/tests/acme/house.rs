@@ -90,6 +90,7 @@ fn core(challenges: Challenges) -> Rc<Core> {
     };
     let snapshot = Snapshot {
         table: Table::build(vec![site]).unwrap_or_else(|_| panic!("no conflict")),
+        not_found: None,
         pages: None,
         limits: Limits::default(),
         timeouts: Timeouts::default(),

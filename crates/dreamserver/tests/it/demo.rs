@@ -3,7 +3,7 @@
 use crate::peers::{WEBSOCKET_CLIENT, has, websockets_python};
 use crate::start::{binary, get, get_with, run as run_program};
 use crate::transcripts;
-use dream_testkit::{DEADLINE, Folder, Server};
+use dream_testkit::{Client, DEADLINE, Folder, Server};
 use serde_json::Value;
 use std::process::Command;
 use std::time::Instant;
@@ -79,6 +79,33 @@ fn it_serves_the_folder_and_nothing_else() {
             answer.status
         );
     }
+}
+
+#[test]
+fn what_is_posted_is_there_byte_by_byte_for_many_at_once() {
+    let folder = Folder::new("demo");
+    let server = demo(&folder);
+    let address = server.address();
+    let clients: Vec<_> = (0..50_u8)
+        .map(|number| {
+            std::thread::spawn(move || {
+                let mut client = Client::connect(address);
+                let content: Vec<u8> = (0..10_000 + usize::from(number)).map(|at| at as u8 ^ number).collect();
+                let post = format!("POST /files/{number}.bin HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", content.len());
+                for _ in 0..2 {
+                    client.send([post.as_bytes(), &content].concat());
+                    assert_eq!(client.answer_to("POST").status, 201);
+                    assert_eq!(client.ask(get(&format!("/files/{number}.bin"))).body, content);
+                }
+            })
+        })
+        .collect();
+    clients.into_iter().for_each(|client| client.join().unwrap());
+    let gzip = server.client().ask(get_with("/files/1.bin", "Accept-Encoding: gzip\r\n"));
+    assert_eq!(gzip.field("Content-Encoding"), Some("gzip"));
+    let out = "POST /files/..%2fout HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
+    assert!(matches!(server.client().ask(out).status, 400 | 403 | 404));
+    assert!(!folder.path().parent().unwrap().join("out").exists());
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod changing;
 mod compress;
 mod corpora;
 mod demo;
+mod examples;
 mod files;
 mod h1;
 mod hostile_endpoint;

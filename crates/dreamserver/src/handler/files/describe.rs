@@ -6,7 +6,6 @@ use std::time::SystemTime;
 
 use super::conditional::Validators;
 use super::identity::Identity;
-use super::mime::content_type;
 use crate::spare;
 
 /// The head that announces a whole file, and the parts that other answers need.
@@ -19,9 +18,9 @@ pub(super) struct Description {
 }
 
 impl Description {
-    /// Describes the file that is called `name`, of which caches are told `control`.
+    /// Describes a file of this media type, of which caches are told `control`.
     pub(super) fn new(
-        name: &[u8],
+        media_type: &str,
         identity: &Identity,
         wall: SystemTime,
         control: Option<&str>,
@@ -30,7 +29,7 @@ impl Description {
         let modified = identity.last_modified(wall);
         let mut whole = ResponseHead::new(200);
         let fields = &mut whole.fields;
-        put(fields, Name::ContentType, content_type(name).as_bytes());
+        put(fields, Name::ContentType, media_type.as_bytes());
         put(fields, Name::Etag, etag.as_bytes());
         let date = httpdate::fmt_http_date(modified);
         put(fields, Name::LastModified, date.as_bytes());

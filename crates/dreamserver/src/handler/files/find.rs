@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use super::mime::content_type;
 use super::Files;
 use super::candidate::Candidate;
 use super::describe::Description;
@@ -237,7 +238,12 @@ impl Files {
         }
         let wall = SystemTime::now();
         let loaded = read::load(file, identity, |size| store.keeps(size)).await;
-        let describe = |identity| Description::new(&name, identity, wall, self.cache.find(&name));
+        let media_type = match &self.content_type {
+            Some(chosen) => chosen.into(),
+            None => content_type(&name),
+        };
+        let describe =
+            |identity| Description::new(&media_type, identity, wall, self.cache.find(&name));
         Ok(match loaded.map_err(Missing::Failed)? {
             Loaded::Small(identity, bytes) => {
                 let (description, bytes) = self.tag_small(describe(&identity), bytes).await?;

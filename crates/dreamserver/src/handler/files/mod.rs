@@ -67,6 +67,8 @@ pub struct Options {
     pub cache: CacheRules,
     /// What entity tags are made of.
     pub tag_of: TagOf,
+    /// The media type of all files; that of their names if it is none.
+    pub content_type: Option<String>,
     /// List folders that have no index.
     pub browse: bool,
     /// What clients may change, if they may change anything; not together with `hidden`.
@@ -82,6 +84,7 @@ impl Default for Options {
             candidates: Vec::new(),
             cache: CacheRules::default(),
             tag_of: TagOf::default(),
+            content_type: None,
             browse: false,
             upload: None,
         }
@@ -103,6 +106,7 @@ pub struct Files {
     /// The root is a file: then that is all there is.
     is_single: bool,
     way: Way,
+    content_type: Option<String>,
     browse: bool,
     uploads: Option<Uploads>,
 }
@@ -129,6 +133,7 @@ impl Files {
             hidden: options.hidden,
             browse: options.browse && !is_single,
             cache: options.cache,
+            content_type: options.content_type,
             digests: match options.tag_of {
                 TagOf::Time => None,
                 TagOf::Content => Some(Digests::default()),

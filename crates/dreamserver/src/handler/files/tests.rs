@@ -138,6 +138,7 @@ fn request(method: &str, path: &str, fields: &[(Name, &str)]) -> Request {
         received: Instant::now(),
         interim: None,
         account: None,
+        values: Vec::new(),
     }
 }
 

@@ -277,11 +277,13 @@ async fn receive(stream: &mut BodyHandle, piece: &mut Vec<u8>) -> Result<bool, R
 const PIECE: usize = 64 * 1024;
 
 fn answer(request: &Request, done: &Done) -> Response {
-    let mut response = Response::new(if done.replaced.is_some() { 204 } else { 201 });
+    // What is posted is new each time, for who posts it; what is put there takes the place of something.
+    let is_new = done.replaced.is_none() || request.head.method == Method::Post;
+    let mut response = Response::new(if is_new { 201 } else { 204 });
     let fields = &mut response.head.fields;
     // RFC 9110 §9.3.4: the tag may be told, as the file is stored as it came.
     put(fields, Name::Etag, done.etag.as_bytes());
-    if done.replaced.is_none() {
+    if is_new {
         // RFC 9110 §15.3.2
         put(fields, Name::Location, request.head.path());
     }

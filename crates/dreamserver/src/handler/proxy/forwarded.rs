@@ -277,6 +277,7 @@ mod tests {
             received: Instant::now(),
             interim: None,
             account: None,
+            values: Vec::new(),
         };
         let head = &mut request.head.fields;
         head.append(Name::Host, b"example.com").unwrap();

@@ -221,6 +221,7 @@ impl Connection {
             received,
             interim: Some(self.outgoing.clone()),
             account: None,
+            values: Vec::new(),
         }
     }
 
@@ -467,6 +468,7 @@ impl Connection {
             received,
             interim: None,
             account: None,
+            values: Vec::new(),
         }
     }
 

@@ -118,6 +118,7 @@ fn snapshot(sites: &[(&str, &str)]) -> Snapshot {
     Snapshot {
         table: Table::build(sites.iter().map(site).collect())
             .unwrap_or_else(|_| panic!("no conflict")),
+        not_found: None,
         pages: None,
         limits: Limits::default(),
         timeouts: Timeouts::default(),
