@@ -90,18 +90,30 @@ fn what_is_posted_is_there_byte_by_byte_for_many_at_once() {
         .map(|number| {
             std::thread::spawn(move || {
                 let mut client = Client::connect(address);
-                let content: Vec<u8> = (0..10_000 + usize::from(number)).map(|at| at as u8 ^ number).collect();
-                let post = format!("POST /files/{number}.bin HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", content.len());
+                let content: Vec<u8> = (0..10_000 + usize::from(number))
+                    .map(|at| at as u8 ^ number)
+                    .collect();
+                let post = format!(
+                    "POST /files/{number}.bin HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
+                    content.len()
+                );
                 for _ in 0..2 {
                     client.send([post.as_bytes(), &content].concat());
                     assert_eq!(client.answer_to("POST").status, 201);
-                    assert_eq!(client.ask(get(&format!("/files/{number}.bin"))).body, content);
+                    assert_eq!(
+                        client.ask(get(&format!("/files/{number}.bin"))).body,
+                        content
+                    );
                 }
             })
         })
         .collect();
-    clients.into_iter().for_each(|client| client.join().unwrap());
-    let gzip = server.client().ask(get_with("/files/1.bin", "Accept-Encoding: gzip\r\n"));
+    clients
+        .into_iter()
+        .for_each(|client| client.join().unwrap());
+    let gzip = server
+        .client()
+        .ask(get_with("/files/1.bin", "Accept-Encoding: gzip\r\n"));
     assert_eq!(gzip.field("Content-Encoding"), Some("gzip"));
     let out = "POST /files/..%2fout HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
     assert!(matches!(server.client().ask(out).status, 400 | 403 | 404));

@@ -10,12 +10,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use super::mime::content_type;
 use super::Files;
 use super::candidate::Candidate;
 use super::describe::Description;
 use super::digest;
 use super::identity::{Identity, Kind};
+use super::mime::content_type;
 use super::open::OpenFile;
 use super::read::{self, Loaded};
 use super::root::{Opened, Root, blocking};

@@ -84,7 +84,12 @@ mod tests {
         Rc::new(OpenFile {
             shared: SharedFile::new(file, identity.state(), Ends::default()),
             identity,
-            description: Description::new("application/octet-stream", &identity, SystemTime::now(), None),
+            description: Description::new(
+                "application/octet-stream",
+                &identity,
+                SystemTime::now(),
+                None,
+            ),
             checked: now,
         })
     }

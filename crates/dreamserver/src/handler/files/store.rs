@@ -194,7 +194,12 @@ mod tests {
         Rc::new(StoredFile {
             identity,
             settled: true,
-            description: Description::new("text/plain; charset=utf-8", &identity, std::time::SystemTime::now(), None),
+            description: Description::new(
+                "text/plain; charset=utf-8",
+                &identity,
+                std::time::SystemTime::now(),
+                None,
+            ),
             bytes: vec![0; size].into(),
         })
     }

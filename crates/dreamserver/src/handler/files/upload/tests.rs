@@ -87,6 +87,7 @@ fn request(method: &str, path: &str, body: Body) -> Request {
         received: Instant::now(),
         interim: None,
         account: None,
+        values: Vec::new(),
     }
 }
 
