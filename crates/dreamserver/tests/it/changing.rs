@@ -96,13 +96,8 @@ fn a_file_that_is_replaced_or_removed_is_sent_as_it_was() {
     eventually("the new one is served", || {
         site.server.client().ask(get("/large.bin")).text() == "new"
     });
-    large(&site.root);
-    eventually("the large one is back", || {
-        let head = "HEAD /large.bin HTTP/1.1\r\nHost: a\r\n\r\n";
-        let head = site.server.client().ask(head);
-        head.field("Content-Length") == Some(LARGE.to_string().as_str())
-    });
-    site.assert_whole(|root| fs::remove_file(root.join("large.bin")).unwrap());
+    // With a server of its own: a core may know the replaced file for another second.
+    self::site().assert_whole(|root| fs::remove_file(root.join("large.bin")).unwrap());
 }
 
 #[test]
