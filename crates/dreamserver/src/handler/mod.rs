@@ -65,7 +65,8 @@ impl Handler {
             Handler::Redirect(redirect) => redirect.answer(request),
             Handler::Respond(respond) => respond.answer(request),
             Handler::Demo(demo) => {
-                let mut response = demo.answer(request, strip).await;
+                // Boxed, as the memory of a connection is that of its largest wait.
+                let mut response = Box::pin(demo.answer(request, strip)).await;
                 measure_for_head(request, &mut response);
                 response
             }

@@ -59,7 +59,13 @@ impl Compress {
         let is_worthwhile = self.is_worthwhile(request, response);
         if is_worthwhile {
             vary(&mut response.head.fields);
-        } else if !may_refuse_identity(&request.head.fields) || !is_whole(response) {
+        }
+        let accepted = &request.head.fields;
+        let may_matter = match is_worthwhile {
+            true => accepted.has(Name::AcceptEncoding),
+            false => may_refuse_identity(accepted),
+        };
+        if !may_matter || has_digest(&response.head.fields) || !is_whole(response) {
             return;
         }
         match self.choice(request) {
@@ -124,8 +130,12 @@ fn is_whole(response: &Response) -> bool {
         && !fields.has(Name::ContentRange)
         // RFC 9111 §5.2.2.6
         && !fields.has_token(Name::CacheControl, b"no-transform")
-        // RFC 9530: a digest is of the content as it was.
-        && DIGESTS.iter().all(|name| fields.find(name).is_none())
+}
+
+/// RFC 9530: a digest is of the content as it was.
+fn has_digest(fields: &Fields) -> bool {
+    let is_one = |text: &[u8]| DIGESTS.iter().any(|name| text.eq_ignore_ascii_case(name));
+    fields.iter().any(|field| is_one(field.text))
 }
 
 const DIGESTS: [&[u8]; 4] = [b"Content-Digest", b"Repr-Digest", b"Digest", b"Content-MD5"];
