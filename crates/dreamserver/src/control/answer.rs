@@ -350,5 +350,8 @@ fn now() -> Option<NonZeroU32> {
 fn process(pid: u32) -> Result<Process, Reply> {
     super::process::started(pid)
         .map(|started| Process { pid, started })
-        .ok_or_else(|| refusal("bad-option", &format!("pid: there is no process {pid}")))
+        .ok_or_else(|| match cfg!(target_os = "linux") {
+            true => refusal("bad-option", &format!("pid: there is no process {pid}")),
+            false => refusal("bad-option", "pid: only Linux tells when a process ends"),
+        })
 }

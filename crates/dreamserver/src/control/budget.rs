@@ -8,9 +8,9 @@ use tokio::time::{Instant, sleep_until};
 
 /// While more wait, announcements take one part in so many of a core: still thousands a second, far more than any machine's
 /// programs make. The kernel holds more for a while and then drops them, which costs us nothing.
-const SHARE: u32 = 20;
-/// The clock is looked at once for so many.
-const PIECE: u32 = 16;
+const SHARE: u32 = 25;
+/// The clock is looked at once for so many. Each time that we wait and come back, what a core had in its caches is lost: so not for few.
+const PIECE: u32 = 64;
 /// Longer than this nobody is kept waiting for what was done at once.
 const LONGEST: Duration = Duration::from_secs(1);
 /// What was not taken for so long may be taken later: programs that start together announce together.
