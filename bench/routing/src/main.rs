@@ -8,7 +8,7 @@ mod names;
 
 use divan::{Bencher, black_box};
 use dream_http::{Fields, Method};
-use dreamserver::router::{Found, HostPattern, Matcher, SiteRoutes, Table};
+use dreamserver::inside::router::{Found, HostPattern, Matcher, SiteRoutes, Table};
 
 /// Of each site.
 const ROUTES: usize = 100;

@@ -5,7 +5,7 @@
 //! `… -- memory names`, `… -- memory imbl` and `… -- memory std` what a million names take.
 
 use divan::{Bencher, black_box, counter::ItemsCount};
-use dreamserver::router::{Host, Names};
+use dreamserver::inside::router::{Host, Names};
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};

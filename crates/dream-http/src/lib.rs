@@ -1,7 +1,7 @@
 //! HTTP/1.1 without IO: bytes in, events out.
 //!
 //! This crate never sees a socket or a clock, so it can be fuzzed, tested and reused alone. It holds
-//! what HTTP means ([`Method`], [`Name`], [`Fields`], [`RequestHead`], [`ResponseHead`], [`Target`])
+//! what HTTP means ([`Method`], [`Name`], [`Fields`], [`RequestHead`], [`ResponseHead`], [`target`])
 //! and how HTTP/1.1 writes it ([`h1`]), for the server's role and for the client's.
 //!
 //! A message that can be read in two ways is refused ([`Reject`]), never repaired.
@@ -56,4 +56,3 @@ pub use method::Method;
 pub use name::{Name, NameSet};
 pub use reject::{Reason, Reject};
 pub use status::reason_phrase;
-pub use target::{Target, TargetForm};

@@ -5,6 +5,7 @@ macro_rules! names {
         /// A field name (RFC 9110 §5.1): known ones are one byte, all others [`Name::Unknown`].
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u8)]
+        #[non_exhaustive]
         #[allow(missing_docs, reason = "each variant is the field it names")]
         pub enum Name {
             /// Not in the list below; the bytes beside it tell.

@@ -15,6 +15,7 @@ macro_rules! reasons {
     ($($(#[$doc:meta])* $variant:ident = $status:literal $text:literal),* $(,)?) => {
         /// The rules whose breach refuses a message (RFC 9112 and `docs/`).
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
         #[allow(missing_docs, reason = "the text of each variant stands beside it")]
         pub enum Reason { $($(#[$doc])* $variant),* }
 

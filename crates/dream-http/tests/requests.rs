@@ -6,7 +6,8 @@
 )]
 
 use dream_http::h1::{Framing, Limits, RequestParser};
-use dream_http::{Method, Name, Reason, Reject, RequestHead, TargetForm, Version};
+use dream_http::target::TargetForm;
+use dream_http::{Method, Name, Reason, Reject, RequestHead, Version};
 
 fn parse(input: &[u8]) -> Result<(RequestHead, usize), Reject> {
     let mut head = RequestHead::default();

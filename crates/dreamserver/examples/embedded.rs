@@ -1,8 +1,7 @@
 //! A folder that is part of the program: `cargo run --example embedded`, then open http://127.0.0.1:8080/.
 
 use bytes::Bytes;
-use dream_http::Name;
-use dreamserver::{Body, Mux, Request, Response, Server};
+use dreamserver::{Mux, Name, Request, Response, Server};
 use std::process::ExitCode;
 
 /// Path, media type and content of each file.
@@ -20,12 +19,11 @@ const FILES: [(&str, &str, &[u8]); 2] = [
 ];
 
 fn file(media_type: &str, content: &'static [u8]) -> Response {
-    let mut response = Response::new(200);
+    let mut response = Response::new(200).with_body(Bytes::from_static(content));
     let fields = &mut response.head.fields;
     fields
         .append(Name::ContentType, media_type.as_bytes())
         .expect("a media type is a value");
-    response.body = Body::Bytes(Bytes::from_static(content));
     response
 }
 

@@ -7,7 +7,7 @@
 //! curl http://127.0.0.1:8080/notes/0/picture -o milk.png
 //! ```
 
-use dreamserver::{Body, Mux, Request, Response, Server, error};
+use dreamserver::{Mux, Request, Response, Server, error};
 use serde::{Deserialize, Serialize};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -65,10 +65,7 @@ impl Notes {
         let id = id(request)?;
         let picture = self.with(|notes| notes.get(id).and_then(|note| note.picture.clone()));
         let picture = picture.ok_or_else(|| missing(request))?;
-        Ok(Response {
-            body: Body::from(picture),
-            ..Response::new(200)
-        })
+        Ok(Response::new(200).with_body(picture))
     }
 }
 

@@ -2,13 +2,12 @@
 //! passes requests to port 5665 with `X-Signature`, the HMAC-SHA256 of method, path and request id.
 
 use aws_lc_rs::hmac;
-use dreamserver::middleware::{Custom, Flow};
-use dreamserver::{Mux, Request, Server};
+use dreamserver::{Flow, Middleware, Mux, Request, Server};
 use std::process::ExitCode;
 
 struct Signer(hmac::Key);
 
-impl Custom for Signer {
+impl Middleware for Signer {
     fn on_request(&self, request: &mut Request) -> Flow {
         let head = &mut request.head;
         let mut signing = hmac::Context::with_key(&self.0);

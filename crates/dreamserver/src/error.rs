@@ -19,7 +19,7 @@ pub fn page(status: u16, request: &Request, detail: &str) -> Response {
 }
 
 /// Does the client ask for JSON, more than for a page?
-pub fn prefers_json(request: &Request) -> bool {
+pub(crate) fn prefers_json(request: &Request) -> bool {
     Form::preferred(request.head.fields.get_all(Name::Accept)) == Form::Json
 }
 
@@ -39,7 +39,7 @@ pub fn body(error: &BodyError, request: &Request) -> Response {
 
 /// The page for a host that nobody has announced: tells the developer who opened it how to serve it. `domain` is the host
 /// as it would be announced.
-pub fn unknown_domain(request: &Request, domain: Domain) -> Response {
+pub(crate) fn unknown_domain(request: &Request, domain: Domain) -> Response {
     let host = String::from_utf8_lossy(request.head.host());
     let announcement = Add::new(domain, EXAMPLE_PORT);
     let detail = format!(
@@ -60,12 +60,12 @@ pub fn unknown_domain(request: &Request, domain: Domain) -> Response {
 }
 
 /// The error page for a request whose head could not be read: plain text, because no Accept is known.
-pub fn bare(status: u16, id: Option<&RequestId>, detail: &str) -> Response {
+pub(crate) fn bare(status: u16, id: Option<&RequestId>, detail: &str) -> Response {
     respond(&Facts::new(status, id, detail), Form::Text, Method::Get)
 }
 
 /// What a client reads that speaks HTTP where TLS is spoken: the whole answer, which ends with the connection.
-pub fn plain_on_secure_port(port: u16) -> Vec<u8> {
+pub(crate) fn plain_on_secure_port(port: u16) -> Vec<u8> {
     let detail = format!("This port speaks HTTPS only: open https://…:{port}/ instead.");
     let text = Facts::new(400, None, &detail).text();
     format!(
@@ -266,7 +266,7 @@ fn describe(head: &mut ResponseHead, form: Form) {
 }
 
 /// Adds `text` to `html` so that it is nothing but text there, between tags and in quotes.
-pub fn escape_html(text: &str, html: &mut String) {
+pub(crate) fn escape_html(text: &str, html: &mut String) {
     for character in text.chars() {
         match character {
             '&' => html.push_str("&amp;"),
@@ -291,9 +291,7 @@ pre{overflow-x:auto;padding:.5rem;border:1px solid}.id{opacity:.7;font-size:.85r
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exchange::Peer;
     use proptest::prelude::*;
-    use std::time::Instant;
 
     fn request(accept: &str) -> Request {
         let mut head = dream_http::RequestHead::new();
@@ -301,14 +299,8 @@ mod tests {
             head.fields.append(Name::Accept, accept.as_bytes()).unwrap();
         }
         Request {
-            head: head.into(),
-            body: Body::Empty,
-            peer: Peer::local().into(),
             id: RequestId::parse(b"019ab-test").unwrap(),
-            received: Instant::now(),
-            interim: None,
-            account: None,
-            values: Vec::new(),
+            ..Request::of_nobody(head)
         }
     }
 

@@ -5,10 +5,14 @@
 
 mod file;
 mod make;
+mod pieces;
 mod source;
 mod whole;
 
-pub use file::{Ends, FileBody, FileBroke, FileState, PartsBody, SharedFile};
+pub use file::{
+    Ends, FileBody, FileBroke, FileState, PartsBody, SharedFile, read_cached, read_waiting,
+};
+pub(crate) use make::put;
 pub use source::Source;
 
 use bytes::Bytes;
@@ -27,6 +31,8 @@ use crate::spare;
 use crate::stream::Stream;
 
 /// A request on its way in.
+///
+/// Its head is valid and unambiguous when a handler sees it, its path without dot segments; what could be read in two ways was refused before.
 pub struct Request {
     /// The head; its path is already clean when the router sees it.
     pub head: Box<RequestHead>,
@@ -39,15 +45,32 @@ pub struct Request {
     /// When its first byte was seen.
     pub received: Instant,
     /// Where interim responses (1xx) go; none for a request without a client.
-    pub interim: Option<Rc<dyn Interim>>,
+    pub(crate) interim: Option<Rc<dyn Interim>>,
     /// Where it is counted: on the name's account, where the route is that of an announced name.
-    pub account: Option<Account>,
+    pub(crate) account: Option<Account>,
     /// What stands in the path for the `{names}` of the route's pattern, where a handler of the library asked for that.
-    pub values: Vec<(Box<str>, String)>,
+    pub(crate) values: Vec<(Box<str>, String)>,
+}
+
+#[cfg(test)]
+impl Request {
+    /// One with this head that nobody has sent.
+    pub(crate) fn of_nobody(head: RequestHead) -> Request {
+        Request {
+            head: head.into(),
+            body: Body::Empty,
+            peer: Peer::local().into(),
+            id: RequestId::from_uuid(uuid::Uuid::now_v7()),
+            received: Instant::now(),
+            interim: None,
+            account: None,
+            values: Vec::new(),
+        }
+    }
 }
 
 impl Request {
-    /// What stands in the path for `{name}` of the pattern, its escapes decoded; for `*`, what is below.
+    /// What stands in the path for `{name}` of the [pattern](crate::Mux), its escapes decoded; for `*`, what is below.
     pub fn value(&self, name: &str) -> Option<&str> {
         let mut values = self.values.iter();
         let found = values.find(|(known, _)| **known == *name);
@@ -55,16 +78,16 @@ impl Request {
     }
 }
 
-/// A response on its way out.
+/// A response on its way out: the answer of a handler, or what a [`Middleware`](crate::Middleware) makes of it.
 pub struct Response {
     /// The head, without what is the protocol's work (framing, Date, connection fields); boxed, since it passes through many hands.
     pub head: Box<ResponseHead>,
     /// The body.
     pub body: Body,
     /// The endpoint that gave it, if one did.
-    pub endpoint: Option<EndpointTrace>,
+    pub(crate) endpoint: Option<EndpointTrace>,
     /// Why the answer is an error of ours, for whoever looks after the server.
-    pub reason: Option<Box<str>>,
+    pub(crate) reason: Option<Box<str>>,
 }
 
 /// Which endpoint answered, and how long its head took, for the log.
@@ -105,7 +128,7 @@ pub struct Peer {
     /// `http` or `https`.
     pub scheme: Scheme,
     /// The fields that tell every endpoint the same of this connection, made for its first proxied request.
-    pub introduction: OnceCell<Box<Fields>>,
+    pub(crate) introduction: OnceCell<Box<Fields>>,
     /// What the handshake told, if there was one.
     pub security: Option<Box<Security>>,
 }
@@ -116,13 +139,14 @@ pub struct Security {
     /// The host that it asked for (RFC 6066 §3), in lower case.
     pub server_name: Option<Box<str>>,
     /// By which policy it was asked for a certificate, if it was.
-    pub policy: Option<PolicyId>,
+    pub(crate) policy: Option<PolicyId>,
     /// The certificate that it has shown, if it has.
     pub client: Option<ClientCertificate>,
 }
 
 /// Who the client has proved to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ClientCertificate {
     /// The subject of its certificate, as RFC 4514 writes it.
     pub subject: Box<str>,
@@ -134,7 +158,7 @@ pub struct PolicyId(pub [u8; 32]);
 
 impl Peer {
     /// The two ends of a connection.
-    pub fn new(remote: SocketAddr, local: SocketAddr, scheme: Scheme) -> Peer {
+    pub(crate) fn new(remote: SocketAddr, local: SocketAddr, scheme: Scheme) -> Peer {
         Peer {
             remote,
             local,
@@ -150,7 +174,7 @@ impl Peer {
     }
 
     /// The two ends of a connection without addresses.
-    pub fn local() -> Peer {
+    pub(crate) fn local() -> Peer {
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Peer::new(nowhere, nowhere, Scheme::Http)
     }
@@ -184,10 +208,10 @@ pub struct RequestId {
 
 impl RequestId {
     /// The longest name that is kept.
-    pub const MAX: usize = 64;
+    pub(crate) const MAX: usize = 64;
 
     /// The name that a trusted peer gave, if it may be kept.
-    pub fn parse(text: &[u8]) -> Option<RequestId> {
+    pub(crate) fn parse(text: &[u8]) -> Option<RequestId> {
         let fits = (1..=RequestId::MAX).contains(&text.len());
         let clean = text
             .iter()
@@ -204,7 +228,7 @@ impl RequestId {
     }
 
     /// A UUID as a name.
-    pub fn from_uuid(uuid: uuid::Uuid) -> RequestId {
+    pub(crate) fn from_uuid(uuid: uuid::Uuid) -> RequestId {
         let mut text = [0; RequestId::MAX];
         uuid.hyphenated().encode_lower(&mut text);
         RequestId {
@@ -230,8 +254,9 @@ impl fmt::Debug for RequestId {
     }
 }
 
-/// What stands between a head and the next message.
+/// The body of a request or response: what stands between its head and the next message.
 #[derive(Default)]
+#[non_exhaustive]
 pub enum Body {
     /// Nothing.
     #[default]
@@ -239,12 +264,15 @@ pub enum Body {
     /// Bytes that are in memory.
     Bytes(Bytes),
     /// A part of a file, sent without passing through our memory.
+    #[doc(hidden)]
     File(FileBody),
     /// Several parts of a file, likewise.
+    #[doc(hidden)]
     Parts(Box<PartsBody>),
     /// Bytes that come from a connection, or are made meanwhile.
     Stream(BodyHandle),
     /// After a 101: the endpoint's connection, no longer HTTP.
+    #[doc(hidden)]
     Tunnel(Box<Tunnel>),
 }
 
@@ -264,6 +292,12 @@ impl Body {
     /// Is it known that there is nothing to send?
     pub fn is_empty(&self) -> bool {
         self.len() == Some(0)
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Body {
+        Body::Bytes(bytes)
     }
 }
 
@@ -327,16 +361,17 @@ pub trait BodyStream {
     fn release(self: Box<Self>);
 }
 
-/// Owns a [`BodyStream`] and releases it when dropped.
+/// A body that comes from a connection, or is made meanwhile, read like a buffer: wait, look at what is there, take some of it. Dropped, it
+/// leaves the rest to where it comes from.
 pub struct BodyHandle(Option<Box<dyn BodyStream>>);
 
 impl BodyHandle {
     /// Takes charge of `stream`.
-    pub fn new(stream: Box<dyn BodyStream>) -> BodyHandle {
+    pub(crate) fn new(stream: Box<dyn BodyStream>) -> BodyHandle {
         BodyHandle(Some(stream))
     }
 
-    /// See [`BodyStream::poll_ready`].
+    /// Waits until there is data to look at, or the end.
     ///
     /// # Errors
     /// [`BodyError`] if the rest will never come.
@@ -347,25 +382,25 @@ impl BodyHandle {
         }
     }
 
-    /// See [`BodyStream::data`].
+    /// The data that is there; after [`BodyHandle::poll_ready`], nothing means the end.
     pub fn data(&self) -> &[u8] {
         self.0.as_ref().map_or(&[], |stream| stream.data())
     }
 
-    /// See [`BodyStream::consume`].
+    /// Takes `count` bytes of the data, of which there are as many.
     pub fn consume(&mut self, count: usize) {
         if let Some(stream) = &mut self.0 {
             stream.consume(count);
         }
     }
 
-    /// See [`BodyStream::remaining`].
+    /// The length in bytes of what is still to be taken, as far as it is known.
     pub fn remaining(&self) -> Option<u64> {
         self.0.as_ref().map_or(Some(0), |stream| stream.remaining())
     }
 
     /// See [`BodyStream::spliceable`].
-    pub fn spliceable(&self) -> u64 {
+    pub(crate) fn spliceable(&self) -> u64 {
         self.0.as_ref().map_or(0, |stream| stream.spliceable())
     }
 
@@ -373,7 +408,7 @@ impl BodyHandle {
     ///
     /// # Errors
     /// [`BodyError`] if the rest will never come.
-    pub fn poll_splice(
+    pub(crate) fn poll_splice(
         &mut self,
         pipe: &mut Pipe,
         cx: &mut Context<'_>,
@@ -385,20 +420,20 @@ impl BodyHandle {
     }
 
     /// See [`BodyStream::pause`].
-    pub fn pause(&self) {
+    pub(crate) fn pause(&self) {
         if let Some(stream) = &self.0 {
             stream.pause();
         }
     }
 
     /// See [`BodyStream::set_limit`].
-    pub fn set_limit(&mut self, bytes: u64) {
+    pub(crate) fn set_limit(&mut self, bytes: u64) {
         if let Some(stream) = &mut self.0 {
             stream.set_limit(bytes);
         }
     }
 
-    /// See [`BodyStream::trailers`].
+    /// The trailers ([RFC 9110 §6.5](https://www.rfc-editor.org/rfc/rfc9110#section-6.5)), once the end was seen.
     pub fn trailers(&self) -> Option<&Fields> {
         self.0.as_ref().and_then(|stream| stream.trailers())
     }
@@ -414,6 +449,7 @@ impl Drop for BodyHandle {
 
 /// Why a body broke off, and on whose side.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum BodyError {
     /// The client broke a rule in its body.
     Rejected(dream_http::Reject),
@@ -430,6 +466,7 @@ pub enum BodyError {
     /// What makes the body cannot go on.
     Source(io::Error),
     /// The file is no longer what was announced.
+    #[doc(hidden)]
     File(FileBroke),
 }
 

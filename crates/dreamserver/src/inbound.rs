@@ -101,11 +101,6 @@ impl Inbound {
         self.decoder.reset(framing);
     }
 
-    /// Has the whole body been received? Some of it may still be shown and not consumed.
-    pub fn body_is_done(&self) -> bool {
-        self.decoder.is_done()
-    }
-
     /// Has the whole body been received and consumed?
     pub fn body_is_consumed(&self) -> bool {
         self.shown.is_empty() && self.decoder.is_done()

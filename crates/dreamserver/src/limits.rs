@@ -22,8 +22,12 @@ options! {
         pub response_head: usize as Size = "64 KiB",
         /// Idle connections kept per endpoint and core; those beyond it are closed when nobody needed them for a second.
         pub pool: usize as Count = 32,
-        /// Bytes of hot small files kept in memory per core.
+        /// Bytes of hot small files kept in memory per core. A change takes a restart, as with the next two.
         pub file_store: usize as Size = "32 MiB",
+        /// Bytes of compressed versions of files that are kept in memory, for all cores together; `0` makes none.
+        pub compressed_store: usize as Size = "64 MiB",
+        /// Bytes of them that are kept in the folder of the state, where there is one, so that a restart need not make them again.
+        pub compressed_disk: u64 as Size = "256 MiB",
     }
 
     /// Bounds on how long peers may take.

@@ -9,7 +9,7 @@ mod sum;
 mod tally;
 
 pub use failure::LastFailure;
-pub use sum::{Latencies, Sum};
+pub use sum::Sum;
 
 use std::cell::Cell;
 use std::marker::PhantomData;

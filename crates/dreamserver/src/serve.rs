@@ -12,7 +12,8 @@ use crate::middleware::{ErrorPages, Flow, Middleware};
 use crate::router::{Found, Host, MethodSet, Names, Table};
 use crate::time::Clock;
 use dream_control::Domain;
-use dream_http::{Fields, Method, Name, Reject, TargetForm, target::clean_path};
+use dream_http::target::{TargetForm, clean_path};
+use dream_http::{Fields, Method, Name, Reject};
 use ipnet::IpNet;
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::hash_map::RandomState;
@@ -556,19 +557,16 @@ fn find<'a>(snapshot: &'a Held, request: &mut Request) -> Result<&'a Route, Box<
     let head = &request.head;
     let (found, account) = snapshot.find(head.host(), head.path(), head.method, &head.fields);
     request.account = account;
-    let not_found = || snapshot.not_found.as_ref();
-    let found = match found {
-        Found::Route(route) => Ok(route),
-        Found::NoRoute | Found::NoHost if not_found().is_some() => {
-            not_found().ok_or_else(|| error::page(404, request, ""))
-        }
-        Found::MethodNotAllowed(methods) => Err(method_not_allowed(request, methods)),
-        Found::NoRoute => Err(error::page(
+    let found = match (found, &snapshot.not_found) {
+        (Found::Route(route), _) => Ok(route),
+        (Found::MethodNotAllowed(methods), _) => Err(method_not_allowed(request, methods)),
+        (Found::NoRoute | Found::NoHost, Some(route)) => Ok(route),
+        (Found::NoRoute, None) => Err(error::page(
             404,
             request,
             "There is nothing at this address.",
         )),
-        Found::NoHost => Err(no_host(snapshot, request)),
+        (Found::NoHost, None) => Err(no_host(snapshot, request)),
     };
     found.map(|route| &**route).map_err(Box::new)
 }

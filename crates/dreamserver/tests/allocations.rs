@@ -13,17 +13,18 @@
 )]
 
 use dream_testkit::{Client, Folder, Origin, respond};
-use dreamserver::exchange::Peer;
-use dreamserver::handler::{Handler, State, files, proxy};
-use dreamserver::limits::{Limits, Timeouts};
-use dreamserver::log;
-use dreamserver::metrics::{Accounts, Metrics};
-use dreamserver::protocol::h1::serve_connection;
-use dreamserver::router::{HostPattern, Matcher, PathPattern, SiteRoutes, Table};
-use dreamserver::serve::{Announced, Core, Named, Route, Snapshot};
-use dreamserver::stream::Stream;
-use dreamserver::time::Clock;
-use dreamserver::upstream::{Pools, Reach, Registry};
+use dreamserver::inside::coding::CompressOptions;
+use dreamserver::inside::exchange::nobody;
+use dreamserver::inside::handler::{Handler, State, files, proxy};
+use dreamserver::inside::limits::{Limits, Timeouts};
+use dreamserver::inside::log;
+use dreamserver::inside::metrics::{Accounts, Metrics};
+use dreamserver::inside::protocol::serve_connection;
+use dreamserver::inside::router::{HostPattern, Matcher, PathPattern, SiteRoutes, Table};
+use dreamserver::inside::serve::{Announced, Core, Named, Route, Snapshot};
+use dreamserver::inside::stream::Stream;
+use dreamserver::inside::time::Clock;
+use dreamserver::inside::upstream::{Pools, Reach, Registry};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -43,6 +44,15 @@ const NOT_FOUND: u64 = 8;
 #[test]
 fn a_file_from_memory() {
     hold("file, 1 KiB", FILE, &in_folder(get("/file.txt", ""), 200));
+}
+
+#[test]
+fn a_file_from_memory_in_a_coding() {
+    let exchange = in_folder(get("/file.txt", BROWSER), 200);
+    if let Answerer::Folder(folder) = &exchange.answerer {
+        folder.write("file.txt.br", "brotli, by its name");
+    }
+    hold("file, a neighbour of it", FILE, &exchange);
 }
 
 #[test]
@@ -227,7 +237,7 @@ impl Server {
                 // Its turn comes once the connection waits for its first request, and so is watched, which allocates: a client
                 // that is faster than us now and then would make the counts differ.
                 tokio::task::spawn_local(async move { waits.send(()).unwrap() });
-                serve_connection(self.core.clone(), stream, Peer::local(), ()).await;
+                serve_connection(self.core.clone(), stream, nobody(), ()).await;
             });
         });
         counted.count_total
@@ -238,6 +248,10 @@ fn handler(answerer: &Answerer) -> Handler {
     match answerer {
         Answerer::Folder(folder) => Handler::Files(files::Files::new(files::Options {
             root: folder.path().into(),
+            versions: Some(files::Versions {
+                options: CompressOptions::default(),
+                kept: files::Kept::new(0),
+            }),
             ..files::Options::default()
         })),
         Answerer::Endpoint(origin) => Handler::Proxy(proxy::Proxy::new(proxy::Options {

@@ -144,3 +144,47 @@ fn help_completions_and_manual_are_there() {
         assert!(out(&output).contains(expected), "{arguments:?}");
     }
 }
+
+#[test]
+fn the_help_of_a_command_shows_what_it_has_a_use_for() {
+    let folder = tempfile::tempdir().unwrap();
+    for (command, shown, hidden) in [
+        (
+            &["list"][..],
+            &["--control", "--json"][..],
+            &["--listen", "--state"][..],
+        ),
+        (
+            &["certs", "renew"],
+            &["--control", "--state"],
+            &["--listen", "--config"],
+        ),
+        (&["trust"], &["--authority"], &["--control", "--listen"]),
+        (&["reload"], &["--config", "--pid-file"], &["--control"]),
+        (&["core"], &["--listen", "--state"], &["--config"]),
+        (&["run"], &["--config", "--listen", "--authority"], &[]),
+    ] {
+        let output = run(folder.path(), &[command, &["--help"]].concat());
+        let help = out(&output);
+        for option in shown {
+            assert!(help.contains(option), "{command:?} {option}");
+        }
+        for option in hidden {
+            assert!(!help.contains(option), "{command:?} {option}");
+        }
+        assert!(
+            help.lines().all(|line| line.chars().count() <= 100),
+            "{help}"
+        );
+    }
+    // Yet scripts that say the same to all commands go on, with the options on either side.
+    let shared = ["--state", "x", "--listen", ":0", "--control", "127.0.0.1:1"];
+    for arguments in [
+        [&shared[..], &["list"]].concat(),
+        [&["list"], &shared[..]].concat(),
+    ] {
+        let output = run(folder.path(), &arguments);
+        assert_eq!(code(&output), 1);
+        assert!(err(&output).contains("nobody listens on UDP 127.0.0.1:1"));
+    }
+}

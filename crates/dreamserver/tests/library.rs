@@ -7,87 +7,47 @@
 )]
 
 use bytes::Bytes;
-use dream_http::Name;
-use dream_testkit::{Client, DEADLINE, Folder, eventually};
-use dreamserver::exchange::{
-    Body, Ends, FileBody, FileState, Request, Response, SharedFile, Source,
+use dream_testkit::{Client, DEADLINE, Folder, Origin, eventually, pattern};
+use dreamserver::inside::exchange::{Ends, FileBody, FileState, SharedFile};
+use dreamserver::{
+    Body, BodyHandle, Config, Fields, Flow, Middleware, Mux, Name, Request, Response, Running,
+    Server, Source, error,
 };
-use dreamserver::handler::{Answering, Custom, Handler, State, files};
-use dreamserver::limits::{Limits, Timeouts};
-use dreamserver::listener::{self, Gate, Place, bind};
-use dreamserver::middleware::{self, Flow};
-use dreamserver::router::{HostPattern, Matcher, SiteRoutes, Table};
-use dreamserver::serve::{Core, Route, Snapshot};
-use dreamserver::time::{Clock, TICK};
-use dreamserver::upstream::Pools;
-use dreamserver::{Mux, Server, error, log};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::rc::Rc;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
-/// A core on a thread of its own, with these handlers below `/`.
+/// A server with one handler, below `/api/`.
 struct House {
     address: SocketAddr,
-    stop: Option<tokio::sync::oneshot::Sender<()>>,
-    thread: Option<thread::JoinHandle<()>>,
+    running: Option<Running>,
 }
 
 impl House {
-    fn new(path: &str, handler: impl Custom + 'static) -> House {
-        House::patient(path, handler, Timeouts::default())
+    fn new<R: Into<Response> + 'static>(
+        handler: impl AsyncFn(&mut Request) -> R + Send + Sync + 'static,
+    ) -> House {
+        House::configured("", handler)
     }
 
-    fn patient(path: &str, handler: impl Custom + 'static, timeouts: Timeouts) -> House {
-        let route = Route {
-            strip: 4,
-            chain: Vec::new(),
-            handler: Handler::Custom(Arc::new(handler)),
-        };
-        let site = SiteRoutes {
-            hosts: vec![HostPattern::Any],
-            routes: vec![(Matcher::path(path.parse().unwrap()), Arc::new(route))],
-        };
-        let snapshot = Snapshot {
-            table: Table::build(vec![site]).unwrap_or_else(|_| panic!("no conflict")),
-            not_found: None,
-            pages: None,
-            limits: Limits::default(),
-            timeouts,
-            trusted: Vec::new(),
-        };
-        let mut bound = bind((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap();
-        let bound = bound.remove(0);
-        let (address, (stop, stopped)) = (bound.address, tokio::sync::oneshot::channel());
-        let thread = thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build_local(tokio::runtime::LocalOptions::default())
-                .unwrap();
-            runtime.block_on(async {
-                let core = core(snapshot);
-                let place = Place {
-                    core: core.clone(),
-                    terms: Rc::default(),
-                    gate: Gate::new(100, 100),
-                };
-                let running = listener::run(place, bound, None, Rc::new(Notify::new()));
-                tokio::select! {
-                    ended = running => ended.unwrap(),
-                    () = tick(&core) => {}
-                    _ = stopped => {}
-                }
-            });
-        });
+    fn configured<R: Into<Response> + 'static>(
+        config: &str,
+        handler: impl AsyncFn(&mut Request) -> R + Send + Sync + 'static,
+    ) -> House {
+        let mut mux = Mux::new();
+        mux.handle("/api/*", handler);
+        let config = format!("log.access = 'off'\n{config}");
+        let config = Config::parse(&config, Path::new("house.toml")).unwrap();
+        let server = Server::with_config(config, mux).listen("127.0.0.1:0");
+        let running = server.start().unwrap();
         House {
-            address,
-            stop: Some(stop),
-            thread: Some(thread),
+            address: running.addresses()[0],
+            running: Some(running),
         }
     }
 
@@ -98,94 +58,57 @@ impl House {
 
 impl Drop for House {
     fn drop(&mut self) {
-        drop(self.stop.take());
-        let ended = self.thread.take().unwrap().join();
-        assert!(ended.is_ok() || thread::panicking());
-    }
-}
-
-fn core(snapshot: Snapshot) -> Rc<Core> {
-    let clock = Clock::new(Instant::now());
-    let state = State {
-        files: files::Store::new(0),
-        pools: Pools::new(clock.clone(), &snapshot.limits, &snapshot.timeouts),
-    };
-    let off = log::Options {
-        target: log::Target::Off,
-        ..log::Options::default()
-    };
-    let log = log::Writer::start(&off).unwrap().sink();
-    Rc::new(Core::new(clock, state, log, Arc::new(snapshot)))
-}
-
-async fn tick(core: &Core) {
-    let mut beat = tokio::time::interval(TICK);
-    loop {
-        beat.tick().await;
-        core.clock.advance(Instant::now(), SystemTime::now());
+        self.running.take().unwrap().stop();
     }
 }
 
 /// Says what it was asked.
-struct Echo;
-
-impl Custom for Echo {
-    fn answer<'a>(&'a self, request: &'a mut Request) -> Answering<'a> {
-        Box::pin(async {
-            let body = match request.read_body(1000).await {
-                Ok(body) => String::from_utf8(body).unwrap(),
-                Err(error) => return error::body(&error, request),
-            };
-            let head = &request.head;
-            let path = String::from_utf8_lossy(head.path()).into_owned();
-            let query = String::from_utf8_lossy(head.query().unwrap_or_default()).into_owned();
-            let method = String::from_utf8_lossy(head.method_text()).into_owned();
-            let mut response = Response::new(201);
-            let fields = &mut response.head.fields;
-            fields.append(Name::ContentType, b"text/plain").unwrap();
-            response.body = Body::from(format!("{method} {path}?{query} {body}").into_bytes());
-            response
-        })
-    }
+async fn echo(request: &mut Request) -> Result<Response, Response> {
+    let body = request.read_body(1000).await;
+    let body = body.map_err(|wrong| error::body(&wrong, request))?;
+    let head = &request.head;
+    let (path, query) = (head.path(), head.query().unwrap_or_default());
+    let said = [head.method_text(), b" ", path, b"?", query, b" ", &body].concat();
+    let mut response = Response::new(201).with_body(said);
+    let fields = &mut response.head.fields;
+    fields.append(Name::ContentType, b"text/plain").unwrap();
+    Ok(response)
 }
 
 #[test]
 fn a_handler_sees_the_request_and_its_body() {
-    let house = House::new("/api/*", Echo);
+    let house = House::new(echo);
     let mut client = house.client();
     let answer = client.ask("GET /api/things?a=b HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert_eq!((answer.status, &*answer.text()), (201, "GET /things?a=b "));
+    assert_eq!(
+        (answer.status, &*answer.text()),
+        (201, "GET /api/things?a=b ")
+    );
     assert_eq!(answer.field("Server"), Some("dreamserver"));
     assert!(answer.head.has("Date") && answer.head.has("X-Request-Id"));
     let plain = "POST /api/ HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello";
-    assert_eq!(client.ask(plain).text(), "POST /? hello");
+    assert_eq!(client.ask(plain).text(), "POST /api/? hello");
     let chunked = "POST /api/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n\
                    3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n";
-    assert_eq!(client.ask(chunked).text(), "POST /? hello");
+    assert_eq!(client.ask(chunked).text(), "POST /api/? hello");
     assert_eq!(client.ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n").status, 404);
 }
 
-/// Answers with a file that cannot be read.
-struct Unreadable(Folder);
-
-impl Custom for Unreadable {
-    fn answer<'a>(&'a self, _: &'a mut Request) -> Answering<'a> {
-        let mut options = std::fs::File::options();
-        let file = options.write(true).open(self.0.join("a.bin")).unwrap();
-        let state = FileState::of(&file.metadata().unwrap());
-        let part = 0..state.size;
-        let shared = SharedFile::new(file, state, Ends::default());
-        let mut response = Response::new(200);
-        response.body = Body::File(FileBody::new(shared, part));
-        Box::pin(async { response })
-    }
+/// A file that cannot be read.
+fn unreadable(path: &Path) -> Body {
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    let state = FileState::of(&file.metadata().unwrap());
+    let part = 0..state.size;
+    let shared = SharedFile::new(file, state, Ends::default());
+    Body::File(FileBody::new(shared, part))
 }
 
 #[test]
 fn a_file_that_cannot_be_read_breaks_off() {
     let folder = Folder::new("unreadable");
     folder.write("a.bin", [b'x'; 100_000]);
-    let house = House::new("/api/*", Unreadable(folder));
+    let path = folder.join("a.bin");
+    let house = House::new(made(move || unreadable(&path)));
     let mut client = house.client();
     client.send("GET /api/ HTTP/1.1\r\nHost: x\r\n\r\n");
     let head = client.read_head().unwrap();
@@ -196,10 +119,10 @@ fn a_file_that_cannot_be_read_breaks_off() {
 
 #[test]
 fn the_answer_to_head_is_that_to_get_without_its_body() {
-    let house = House::new("/api/*", Echo);
+    let house = House::new(echo);
     let mut client = house.client();
     let answer = client.ask("HEAD /api/ HTTP/1.1\r\nHost: x\r\n\r\n");
-    let length = "HEAD /? ".len().to_string();
+    let length = "HEAD /api/? ".len().to_string();
     assert_eq!(answer.field("Content-Length"), Some(&*length));
     assert_eq!(
         client.ask("GET /api/ HTTP/1.1\r\nHost: x\r\n\r\n").status,
@@ -209,7 +132,7 @@ fn the_answer_to_head_is_that_to_get_without_its_body() {
 
 #[test]
 fn a_body_that_is_too_large_is_refused_before_it_is_read() {
-    let house = House::new("/api/*", Echo);
+    let house = House::new(echo);
     let known =
         "POST /api/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\nExpect: 100-continue\r\n\r\n";
     let mut client = house.client();
@@ -227,37 +150,31 @@ fn a_body_that_is_too_large_is_refused_before_it_is_read() {
 
 #[test]
 fn a_client_that_waits_is_told_to_send() {
-    let house = House::new("/api/*", Echo);
+    let house = House::new(echo);
     let mut client = house.client();
     client
         .send("PUT /api/ HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-Continue\r\n\r\n");
     assert_eq!(client.read_response("PUT").unwrap().status, 100);
     client.send("ok");
-    assert_eq!(client.answer_to("PUT").text(), "PUT /? ok");
+    assert_eq!(client.answer_to("PUT").text(), "PUT /api/? ok");
 }
 
-/// Gives what comes through its channel.
-struct Relay(Box<dyn Fn(mpsc::Sender<io::Result<Bytes>>) + Send + Sync>);
-
-impl Custom for Relay {
-    fn answer<'a>(&'a self, _: &'a mut Request) -> Answering<'a> {
-        let (sender, receiver) = mpsc::channel(1);
-        (self.0)(sender);
-        Box::pin(async {
-            Response {
-                body: Body::from_source(receiver),
-                ..Response::new(200)
-            }
-        })
-    }
+/// A handler whose body is made anew for each request.
+fn made(
+    body: impl Fn() -> Body + Send + Sync + 'static,
+) -> impl AsyncFn(&mut Request) -> Response + Send + Sync + 'static {
+    async move |_: &mut Request| Response::new(200).with_body(body())
 }
 
-fn relay(say: impl Fn(mpsc::Sender<io::Result<Bytes>>) + Send + Sync + 'static) -> Relay {
-    Relay(Box::new(say))
+/// What comes through a channel.
+fn relay(say: impl Fn(mpsc::Sender<io::Result<Bytes>>)) -> Body {
+    let (sender, receiver) = mpsc::channel(1);
+    say(sender);
+    Body::from_source(receiver)
 }
 
 /// Says these pieces, one after the other.
-fn saying(pieces: &'static [&'static str]) -> Relay {
+fn saying(pieces: &'static [&'static str]) -> Body {
     relay(move |sender| {
         tokio::task::spawn_local(async move {
             for piece in pieces {
@@ -275,7 +192,7 @@ fn saying(pieces: &'static [&'static str]) -> Relay {
 
 #[test]
 fn a_body_in_the_making_goes_out_in_chunks_and_the_connection_stays() {
-    let house = House::new("/api/*", saying(&["one ", "", "two ", "three"]));
+    let house = House::new(made(|| saying(&["one ", "", "two ", "three"])));
     let mut client = house.client();
     for _ in 0..2 {
         let answer = client.ask("GET /api/ HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -286,7 +203,7 @@ fn a_body_in_the_making_goes_out_in_chunks_and_the_connection_stays() {
 
 #[test]
 fn by_http_1_0_it_goes_on_to_the_end_of_the_connection() {
-    let house = House::new("/api/*", saying(&["one ", "two"]));
+    let house = House::new(made(|| saying(&["one ", "two"])));
     let mut client = house.client();
     client.send("GET /api/ HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
     let answer = client.answer();
@@ -298,17 +215,16 @@ fn by_http_1_0_it_goes_on_to_the_end_of_the_connection() {
 fn each_piece_is_there_before_the_next_is_made() {
     let (say, pieces) = std::sync::mpsc::channel::<&'static str>();
     let pieces = std::sync::Mutex::new(Some(pieces));
-    let house = House::new(
-        "/api/*",
-        relay(move |sender| {
+    let house = House::new(made(move || {
+        relay(|sender| {
             let pieces = pieces.lock().unwrap().take().unwrap();
             thread::spawn(move || {
                 for piece in pieces {
                     sender.blocking_send(Ok(piece.into())).unwrap();
                 }
             });
-        }),
-    );
+        })
+    }));
     let mut client = house.client();
     client.send("GET /api/ HTTP/1.1\r\nHost: x\r\n\r\n");
     assert!(client.read_head().is_ok());
@@ -317,6 +233,9 @@ fn each_piece_is_there_before_the_next_is_made() {
         say.send(piece).unwrap();
         assert_eq!(client.read_some(chunk.len()).unwrap(), chunk.as_bytes());
     }
+    drop(say);
+    let end = b"\r\n0\r\n\r\n";
+    assert_eq!(client.read_some(end.len()).unwrap(), end);
 }
 
 #[test]
@@ -327,7 +246,7 @@ fn half_a_body_never_looks_whole() {
             let _ = sender.send(Err(io::Error::other("a fault"))).await;
         });
     };
-    let house = House::new("/api/*", relay(breaking));
+    let house = House::new(made(move || relay(breaking)));
     let mut client = house.client();
     client.send("GET /api/ HTTP/1.1\r\nHost: x\r\n\r\n");
     assert!(client.read_response("GET").is_err(), "no last chunk");
@@ -362,35 +281,20 @@ impl Source for Silent {
     }
 }
 
-/// Answers with a body that is made anew for each request.
-struct Made<F>(F);
-
-impl<F: Fn() -> Body + Send + Sync> Custom for Made<F> {
-    fn answer<'a>(&'a self, _: &'a mut Request) -> Answering<'a> {
-        let body = (self.0)();
-        Box::pin(async {
-            Response {
-                body,
-                ..Response::new(200)
-            }
-        })
-    }
-}
-
-fn endless(asked: &Arc<AtomicU64>, alive: &Arc<()>) -> Made<impl Fn() -> Body + use<>> {
+fn endless(asked: &Arc<AtomicU64>, alive: &Arc<()>) -> impl Fn() -> Body + use<> {
     let (asked, alive) = (asked.clone(), alive.clone());
-    Made(move || {
+    move || {
         Body::from_source(Endless {
             asked: asked.clone(),
             _alive: alive.clone(),
         })
-    })
+    }
 }
 
 #[test]
 fn a_client_that_does_not_read_holds_up_the_source_and_nobody_else() {
     let (asked, alive) = (Arc::new(AtomicU64::new(0)), Arc::new(()));
-    let house = House::new("/api/*", endless(&asked, &alive));
+    let house = House::new(made(endless(&asked, &alive)));
     let mut client = Client::connect_narrow(house.address);
     client.send("GET /api/ HTTP/1.1\r\nHost: x\r\n\r\n");
     let (mut before, mut same) = (0, 0);
@@ -421,11 +325,7 @@ fn a_client_that_does_not_read_holds_up_the_source_and_nobody_else() {
 #[test]
 fn a_client_that_reads_nothing_for_too_long_is_cut_off() {
     let (asked, alive) = (Arc::new(AtomicU64::new(0)), Arc::new(()));
-    let timeouts = Timeouts {
-        write: Duration::from_millis(500),
-        ..Timeouts::default()
-    };
-    let house = House::patient("/api/*", endless(&asked, &alive), timeouts);
+    let house = House::configured("timeouts.write = '500ms'", made(endless(&asked, &alive)));
     let mut client = Client::connect_narrow(house.address);
     client.send("GET /api/ HTTP/1.1\r\nHost: x\r\n\r\n");
     eventually("it begins", || Arc::strong_count(&alive) == 3);
@@ -435,15 +335,12 @@ fn a_client_that_reads_nothing_for_too_long_is_cut_off() {
 #[test]
 fn a_source_is_dropped_when_its_client_is_gone() {
     let alive = Arc::new(());
-    let made = alive.clone();
-    let house = House::new(
-        "/api/*",
-        Made(move || {
-            Body::from_source(Silent {
-                _alive: made.clone(),
-            })
-        }),
-    );
+    let shown = alive.clone();
+    let house = House::new(made(move || {
+        Body::from_source(Silent {
+            _alive: shown.clone(),
+        })
+    }));
     let mut client = house.client();
     client.send("GET /api/ HTTP/1.1\r\nHost: x\r\n\r\n");
     assert!(client.read_head().is_ok());
@@ -472,7 +369,7 @@ impl Source for Measured {
 #[test]
 fn a_known_length_is_announced() {
     let measured = || Body::from_source(Measured(Some(Bytes::from_static(b"twelve bytes"))));
-    let house = House::new("/api/*", Made(measured));
+    let house = House::new(made(measured));
     let mut client = house.client();
     client.set_patience(DEADLINE);
     for method in ["GET", "HEAD"] {
@@ -484,7 +381,7 @@ fn a_known_length_is_announced() {
 /// Answers in place of the handler where a client says so, and leaves a mark on what comes back.
 struct Mark(&'static str);
 
-impl middleware::Custom for Mark {
+impl Middleware for Mark {
     fn on_request(&self, request: &mut Request) -> Flow {
         match request.head.path() == b"/stop" {
             true => Flow::Answer(Box::new(Response::text(self.0))),
@@ -553,6 +450,111 @@ fn a_server_runs_beside_its_program_until_it_is_told_to_stop() {
     assert!(Client::try_connect(address).is_err());
 }
 
+/// Makes every body twice as long, letter by letter.
+struct Twice;
+
+impl Middleware for Twice {
+    fn on_request(&self, request: &mut Request) -> Flow {
+        request.body = twice(&mut request.body);
+        Flow::Continue
+    }
+
+    fn on_response(&self, _: &Request, response: &mut Response) {
+        response.body = twice(&mut response.body);
+    }
+}
+
+fn twice(body: &mut Body) -> Body {
+    match std::mem::take(body).into_handle() {
+        Ok(handle) => Body::from_source(Doubled(handle)),
+        Err(other) => other,
+    }
+}
+
+struct Doubled(BodyHandle);
+
+impl Source for Doubled {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        ready!(self.0.poll_ready(cx)).map_err(io::Error::other)?;
+        let data = self.0.data();
+        let piece: Vec<u8> = data.iter().flat_map(|&byte| [byte, byte]).collect();
+        let count = data.len();
+        self.0.consume(count);
+        Poll::Ready((count > 0).then_some(Ok(piece.into())))
+    }
+
+    fn trailers(&self) -> Option<&Fields> {
+        self.0.trailers()
+    }
+}
+
+#[test]
+fn a_middleware_changes_bodies_wherever_they_come_from() {
+    let folder = Folder::new("twice");
+    let mut large = vec![0; 300_000];
+    pattern(5, &mut large);
+    folder.write("small.txt", "abcdef");
+    folder.write("large.bin", &large);
+    let origin = Origin::answering(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-End\r\n\r\n3\r\nabc\r\n0\r\nX-End: yes\r\n\r\n",
+    );
+    let mut mux = Mux::new();
+    mux.wrap(Twice);
+    mux.handle("/memory", async |_: &mut Request| "abc");
+    mux.handle("/nothing", async |_: &mut Request| Response::new(204));
+    mux.handle("/sent", async |request: &mut Request| {
+        match request.read_body(6).await {
+            Ok(body) => String::from_utf8(body).unwrap(),
+            Err(wrong) => wrong.to_string(),
+        }
+    });
+    mux.files("/files/*", folder.path());
+    mux.proxy("/proxied", &origin.url());
+    let running = Server::new(mux).listen("127.0.0.1:0").start().unwrap();
+    let mut client = Client::connect(running.addresses()[0]);
+    let mut ask =
+        |line: &str, more: &str| client.ask(format!("{line} HTTP/1.1\r\nHost: x\r\n{more}\r\n"));
+    assert_eq!(ask("GET /memory", "").text(), "aabbcc");
+    assert_eq!(ask("GET /nothing", "").status, 204);
+    assert_eq!(ask("GET /files/small.txt", "").text(), "aabbccddeeff");
+    let doubled: Vec<u8> = large.iter().flat_map(|&byte| [byte, byte]).collect();
+    assert!(ask("GET /files/large.bin", "").body == doubled);
+    let parts = ask("GET /files/large.bin", "Range: bytes=0-3,9-9\r\n");
+    assert_eq!(parts.status, 206);
+    let part = [&doubled[..8], b"\r\r\n\n--"].concat();
+    assert!(parts.body.windows(part.len()).any(|window| window == part));
+    let proxied = ask("GET /proxied", "");
+    assert_eq!(proxied.text(), "aabbcc");
+    assert_eq!(proxied.trailers, [("X-End".to_owned(), "yes".to_owned())]);
+    // What is sent is changed before the handler sees it, and its limit holds for what it sees.
+    let length = "Content-Length: 3\r\n\r\nabc";
+    assert_eq!(ask("POST /sent", length).text(), "aaaabbbbcccc");
+    let length = "Content-Length: 4\r\n\r\nabcd";
+    assert!(ask("POST /sent", length).text().contains("llaarrggeerr"));
+    running.stop();
+}
+
+#[test]
+fn answers_become_smaller_where_the_program_says_so() {
+    let mut mux = Mux::new();
+    let text = || "much the same, ".repeat(200);
+    mux.handle("/before", async move |_: &mut Request| text());
+    mux.wrap(Mark("inner")).compress();
+    mux.handle("/after", async move |_: &mut Request| text());
+    let running = Server::new(mux).listen("127.0.0.1:0").start().unwrap();
+    let ask = |path: &str| {
+        let fields = "Host: x\r\nAccept-Encoding: gzip\r\n";
+        let request = format!("GET {path} HTTP/1.1\r\n{fields}\r\n");
+        Client::connect(running.addresses()[0]).ask(request)
+    };
+    assert_eq!(ask("/before").text(), text());
+    let answer = ask("/after");
+    assert_eq!(answer.field("Content-Encoding"), Some("gzip"));
+    assert!(answer.body.len() < 200, "{}", answer.body.len());
+    assert_eq!(answer.field("X-Mark"), Some("inner"));
+    running.stop();
+}
+
 #[test]
 fn all_that_is_wrong_is_told_at_the_start() {
     let mut mux = Mux::new();
@@ -585,4 +587,22 @@ fn all_that_is_wrong_is_told_at_the_start() {
     let port = taken.local_addr().unwrap().port();
     let said = format!("port {port} is taken");
     assert!(failure.to_string().contains(&said), "{failure}");
+}
+
+#[test]
+fn a_folder_that_anybody_could_fill_is_refused_here_too() {
+    let text = "[sites.\"up.example\"]\nfiles = { root = \"in\", upload = true }\n";
+    let start = |address: &str| {
+        let config = Config::parse(text, Path::new("dreamserver.toml"));
+        let config = config.unwrap_or_else(|errors| panic!("{}", errors.render(false)));
+        Server::with_config(config, Mux::new())
+            .listen(address)
+            .start()
+    };
+    let failure = start("0.0.0.0:0").err().unwrap().to_string();
+    assert!(
+        failure.contains("anybody who reaches this server could upload"),
+        "{failure}"
+    );
+    start("127.0.0.1:0").unwrap().stop();
 }

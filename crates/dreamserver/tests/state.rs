@@ -6,7 +6,7 @@
 )]
 
 use dream_testkit::{Random, eventually};
-use dreamserver::state::{Change, Entry, Folder, Recovered, Store};
+use dreamserver::inside::state::{Change, Entry, Folder, Recovered, Store};
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};

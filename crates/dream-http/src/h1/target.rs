@@ -4,7 +4,8 @@ use super::control::{Control, Once};
 use super::scan::{find_byte, is_plain_host};
 use crate::fields::Span;
 use crate::head::TargetSpans;
-use crate::{Method, Reason, Reject, RequestHead, TargetForm, Version};
+use crate::target::TargetForm;
+use crate::{Method, Reason, Reject, RequestHead, Version};
 use core::net::Ipv6Addr;
 
 /// Takes the target at `whole` apart. Its bytes are checked already.

@@ -28,7 +28,7 @@ mod resolve;
 mod session;
 mod show;
 
-pub use clock::{Clock, Hand};
+pub use clock::Clock;
 pub use import::{ImportError, leave};
 pub use name::{Check, Permission, Unfit, Wildcard};
 

@@ -94,10 +94,9 @@ fn is_same(said: &[u8], known: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exchange::{Body, Peer, RequestId, Scheme};
+    use crate::exchange::{Peer, Scheme};
     use dream_http::RequestHead;
     use dream_http::h1::{Limits, RequestParser};
-    use std::time::Instant;
 
     fn request(port: u16, fields: &str) -> Request {
         let mut head = RequestHead::new();
@@ -106,14 +105,8 @@ mod tests {
         assert!(matches!(parsed, Ok(Some(_))), "{fields}");
         let ends = [([127, 0, 0, 1], 50_000), ([127, 0, 0, 1], port)].map(Into::into);
         Request {
-            head: head.into(),
-            body: Body::Empty,
             peer: Peer::new(ends[0], ends[1], Scheme::Http).into(),
-            id: RequestId::from_uuid(uuid::Uuid::now_v7()),
-            received: Instant::now(),
-            interim: None,
-            account: None,
-            values: Vec::new(),
+            ..Request::of_nobody(head)
         }
     }
 

@@ -28,11 +28,6 @@ impl CurrentCa {
         }
     }
 
-    /// Where it looks.
-    pub fn places(&self) -> &Places {
-        &self.places
-    }
-
     /// The CAs that are trusted now. As long as nothing changes that costs four system calls, and gives the same `Arc`.
     ///
     /// # Errors

@@ -88,13 +88,9 @@ impl LocalCa {
     pub fn unusable(&self) -> &[AuthorityError] {
         &self.unusable
     }
-
-    /// The same, in one sentence for the start message, `status` and the log.
-    pub fn description(&self) -> String {
-        self.to_string()
-    }
 }
 
+/// One sentence for the start message, `status` and the log.
 impl fmt::Display for LocalCa {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, certificate) in self.certificates().enumerate() {

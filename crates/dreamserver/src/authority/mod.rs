@@ -34,11 +34,10 @@ pub mod stores;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use self::certificate::{Certificate, Fingerprint};
-pub use self::constraints::{Constraints, Subtree};
+pub use self::certificate::Certificate;
+pub use self::constraints::Constraints;
 pub use self::current::CurrentCa;
 pub use self::error::AuthorityError;
-pub use self::files::Lock;
 pub use self::local_ca::LocalCa;
 pub use self::name::Name;
 pub use self::places::{Kind, Places};

@@ -260,7 +260,7 @@ fn mkcerts_ca_comes_first_and_signs_for_everything() {
         let leaf = local.issue(name, now).unwrap();
         assert_eq!(verifies(&file, &leaf, name), Ok(()), "{name}");
     }
-    assert_eq!(local.description(), "mkcert's CA, for every name");
+    assert_eq!(local.to_string(), "mkcert's CA, for every name");
 }
 
 /// The real mkcert makes its CA, and a leaf; false if there is no mkcert here.
@@ -389,7 +389,7 @@ fn what_changes_while_we_run_is_seen() {
     let places = places(folder.path());
     let now = SystemTime::now();
     let current = CurrentCa::new(places.clone());
-    let description = || current.get().unwrap().map(|ca| ca.description());
+    let description = || current.get().unwrap().map(|ca| ca.to_string());
     assert_eq!(description(), None);
     make(&places, Kind::Own, now);
     let names = "localhost, test, internal, home.arpa, 127.0.0.0/8, ::1";

@@ -15,6 +15,6 @@ pub use endpoints::{TrustError, Trusts, proven_name};
 pub use files::{Files, PairError, load_pair};
 pub use issuers::{IssuersError, load_issuers, system_issuers};
 pub use policy::{PolicyError, load_policy, policy_id};
-pub use register::{Kind, Listed, Named, NoOffice, Register, Row, SOON, Trouble};
+pub use register::{Kind, Named, NoOffice, Register, Row, SOON, Trouble};
 pub use terms::{TermsError, build};
 pub use tickets::KeptKeys;

@@ -4,7 +4,7 @@ use super::Mode;
 use crate::address::{EndpointAddress, ListenAddress};
 use crate::log;
 use crate::options::parse_size;
-use clap::{Args, Parser, Subcommand};
+use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use std::fmt;
 use std::path::PathBuf;
@@ -24,6 +24,65 @@ pub(super) struct Arguments {
     #[command(subcommand)]
     pub(super) command: Option<Command>,
 }
+
+impl Arguments {
+    /// Those of this process; where they are wrong, or ask for help, it ends here.
+    pub(super) fn read() -> Arguments {
+        let matches = Arguments::described().get_matches();
+        Arguments::from_arg_matches(&matches).unwrap_or_else(|wrong| wrong.exit())
+    }
+
+    /// All commands. The help of each shows what it has a use for: the others of [`Shared`] are taken by all, so that they may
+    /// stand before or behind the command.
+    pub(super) fn described() -> clap::Command {
+        let all = Arguments::command();
+        let shared: Vec<Arg> = all.get_arguments().filter(is_global).cloned().collect();
+        USEFUL.iter().fold(all, |all, (command, useful)| {
+            let others = shared
+                .iter()
+                .filter(|arg| !useful.contains(&arg.get_id().as_str()));
+            let hidden: Vec<Arg> = others.cloned().map(|arg| arg.hide(true)).collect();
+            all.mut_subcommand(command, |command| command.args(hidden))
+        })
+    }
+}
+
+fn is_global(arg: &&Arg) -> bool {
+    arg.is_global_set()
+}
+
+/// What each command has a use for, of [`Shared`]; those that are not here have one for all of it.
+const USEFUL: [(&str, &[&str]); 18] = {
+    const SERVES: &[&str] = &[
+        "listen",
+        "listen_tls",
+        "pid_file",
+        "control",
+        "state",
+        "authority",
+    ];
+    const ASKS: &[&str] = &["control"];
+    [
+        ("files", SERVES),
+        ("proxy", SERVES),
+        ("demo", SERVES),
+        ("core", SERVES),
+        ("add", ASKS),
+        ("remove", ASKS),
+        ("list", ASKS),
+        ("status", ASKS),
+        ("stop", ASKS),
+        ("logs", ASKS),
+        ("certs", &["control", "state"]),
+        ("trust", &["authority"]),
+        ("untrust", &["authority"]),
+        ("check", &["config"]),
+        ("routes", &["config"]),
+        ("reload", &["config", "pid_file"]),
+        ("completions", &[]),
+        ("man", &[]),
+    ]
+};
 
 #[derive(Debug, Args)]
 pub(super) struct Shared {
@@ -226,7 +285,7 @@ pub(super) struct CertsArguments {
 pub(super) enum CertsCommand {
     /// Order a new certificate for a name now; the one that there is serves until the new one has come
     #[command(
-        after_help = "Certificates are renewed by themselves: this is for one that was revoked, or after what kept it from coming was mended.\nWhere names have owners, only the owner of the name, the server's user and root may say it. Exits with 1 if there is no\nnew certificate, and says why and what to do.\n\nExample:\n  dreamserver certs renew example.com"
+        after_help = "Certificates are renewed by themselves: this is for one that was revoked, or after what kept it from coming was mended.\nWhere names have owners, only the owner of the name, the server's user and root may say it. Exits with 1 if there is no new certificate, and says why and what to do.\n\nExample:\n  dreamserver certs renew example.com"
     )]
     Renew {
         /// The name
@@ -357,7 +416,7 @@ pub(super) enum Command {
     Trust(TrustArguments),
     /// Undo what `dreamserver trust` did
     #[command(
-        after_help = "It removes the certificates of CAs that `dreamserver trust` has made, and no others, from the system's store and from\nthose of browsers. Exits with 1 if one is left, and says how to remove it."
+        after_help = "It removes the certificates of CAs that `dreamserver trust` has made, and no others, from the system's store and from those of browsers. Exits with 1 if one is left, and says how to remove it."
     )]
     Untrust(UntrustArguments),
     /// End the running server, once it has served what it has
@@ -404,8 +463,8 @@ A configuration file, dreamserver.toml:
 ";
 
 const CERTS: &str = "\
-It shows, for each name, where its certificate comes from: a `file` that the configuration names, a CA of this machine (`local`, in
-development), or a `public` authority. Below the table stands what failed, with the next step. `dreamserver status` warns of
+It shows, for each name, where its certificate comes from: a `file` that the configuration names, a CA of this machine (`local`, in \
+development), or a `public` authority. Below the table stands what failed, with the next step. `dreamserver status` warns of \
 what somebody should look at.
 
 Examples:
@@ -417,9 +476,9 @@ Examples:
   sudo dreamserver certs import --from /etc/letsencrypt/live";
 
 const IMPORT: &str = "\
-The certificate must fit the key, be for the name, and not have ended. It goes to the folder of the state, readable by its
-owner only, and a running server uses it at once; otherwise the next one that is started does. When it is due, the server orders its
-successor as for any other name. Say it as the user that the server runs as, or as root. A wildcard certificate is used for the
+The certificate must fit the key, be for the name, and not have ended. It goes to the folder of the state, readable by its \
+owner only, and a running server uses it at once; otherwise the next one that is started does. When it is due, the server orders its \
+successor as for any other name. Say it as the user that the server runs as, or as root. A wildcard certificate is used for the \
 names that you say.
 
 Examples:
@@ -428,11 +487,11 @@ Examples:
   sudo dreamserver certs import --from /etc/letsencrypt/live";
 
 const TRUST: &str = "\
-It makes a CA, and puts its certificate into the store of the system (it asks for root's rights by sudo) and into those of Firefox
+It makes a CA, and puts its certificate into the store of the system (it asks for root's rights by sudo) and into those of Firefox \
 and Chromium (with certutil). What is there already stays: run it again when another browser is installed.
 
-The key of that CA never leaves this machine, and is good for nothing else: its certificate limits it to names below localhost, test,
-internal and home.arpa, and to addresses such as 127.0.0.1 and ::1. For a real domain there is --name, which makes a CA for that
+The key of that CA never leaves this machine, and is good for nothing else: its certificate limits it to names below localhost, test, \
+internal and home.arpa, and to addresses such as 127.0.0.1 and ::1. For a real domain there is --name, which makes a CA for that \
 domain, and what is below it, alone. Whoever can read that key can pass for the domain, but only before you.
 
 If mkcert has a CA here, that one signs, and `mkcert -install` is what installs it.
@@ -440,7 +499,7 @@ If mkcert has a CA here, that one signs, and `mkcert -install` is what installs 
 Exits with 1 if nothing trusts the CA afterwards; with --status, if no CA signs.
 
 Examples:
-  dreamserver trust                     https://localhost and https://app.localhost without a warning
+  dreamserver trust                     for https://localhost and https://app.localhost
   dreamserver trust --name example.com  for a domain that is yours, while you develop for it
   dreamserver trust --store nss         only browsers, which needs no root
   dreamserver trust --status            what is trusted, and where

@@ -17,7 +17,6 @@ pub use plan::{Base, LogFile, Mode, Overrides, Plan};
 use crate::{config, detach, pid_file, systemd};
 use announce::Speaker;
 use args::{Arguments, Command, TlsAddress};
-use clap::{CommandFactory, Parser};
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,7 +24,7 @@ use std::process::ExitCode;
 /// Does what the arguments of the process say; gives its exit code: 0 for success, 1 for a failure at
 /// run time, 2 for wrong arguments or a wrong configuration.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::read();
     let shared = arguments.shared;
     let speaker = Speaker::new(shared.control);
     match arguments
@@ -62,7 +61,12 @@ pub fn main() -> ExitCode {
         Command::Reload => reload(shared),
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Arguments::command(), "dreamserver", &mut script);
+            clap_complete::generate(
+                shell,
+                &mut Arguments::described(),
+                "dreamserver",
+                &mut script,
+            );
             print(&script)
         }
         Command::Man => man_page(),
@@ -180,7 +184,7 @@ fn list_routes(shared: args::Shared) -> ExitCode {
 fn reload(shared: args::Shared) -> ExitCode {
     let file = config::find(shared.config.as_deref());
     // A wrong configuration is shown here, where a person looks, and not only in the server's log.
-    if let Err(errors) = file.as_deref().map(config::load).transpose() {
+    if let Err(errors) = file.as_deref().map(config::Config::load).transpose() {
         report(&errors);
         return ExitCode::from(USAGE);
     }
@@ -226,7 +230,7 @@ fn plan(base: Base, chosen: Chosen, shared: args::Shared) -> Result<Plan, ExitCo
 
 fn man_page() -> ExitCode {
     let mut page = Vec::new();
-    match clap_mangen::Man::new(Arguments::command()).render(&mut page) {
+    match clap_mangen::Man::new(Arguments::described()).render(&mut page) {
         Ok(()) => print(&page),
         Err(error) => fail(&error.to_string()),
     }

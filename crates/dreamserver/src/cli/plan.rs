@@ -146,7 +146,7 @@ impl Base {
 
     fn config(&self) -> Result<Config, Errors> {
         match self {
-            Base::File(path) => config::load(path),
+            Base::File(path) => Config::load(path),
             Base::Nothing => Ok(Config::default()),
             Base::Files(folder) => Ok(Config::files(folder)),
             Base::Proxy(endpoints) => Ok(Config::proxy(endpoints.clone())),
@@ -181,14 +181,18 @@ impl Plan {
     }
 
     /// The plan of a program that uses the library: nothing comes from a command line.
-    pub fn of_program(config: Config, hears_signals: bool) -> Plan {
-        Plan {
+    ///
+    /// # Errors
+    /// What must not be where it listens.
+    pub fn of_program(config: Config, hears_signals: bool) -> Result<Plan, Errors> {
+        let config = config.checked()?;
+        Ok(Plan {
             config: config.clone(),
             base: Base::Program(Box::new(config)),
             overrides: Overrides::none(),
             pid_file: None,
             hears_signals,
-        }
+        })
     }
 
     /// Where announcements come in, if anywhere.

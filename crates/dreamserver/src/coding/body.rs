@@ -4,13 +4,10 @@
 //! body costs one encoder and one buffer however long it is.
 
 use super::encoder::{Encoder, Step};
-use super::file::FileSource;
-use crate::exchange::{Body, BodyError, BodyHandle, BodyStream, Source};
+use crate::exchange::{Body, BodyError, BodyHandle, BodyStream};
 use crate::pipe::Pipe;
 use crate::spare;
-use bytes::Bytes;
 use dream_http::Fields;
-use std::io;
 use std::task::{Context, Poll};
 
 /// What is given to the encoder at once, in bytes.
@@ -27,14 +24,9 @@ const TURN: usize = 128 * 1024;
 /// Where the end of `body` is not known, its parts may be messages of their own: what has come is sent before more is waited for.
 pub fn compressed(body: Body, encoder: Encoder) -> Body {
     let flushes = body.len().is_none();
-    let streamed = match body {
-        Body::Bytes(bytes) => Body::from_source(Whole(Some(bytes))),
-        Body::File(part) => Body::from_source(FileSource::new(part)),
-        other => other,
-    };
-    let inner = match streamed {
-        Body::Stream(handle) => handle,
-        other => return other,
+    let inner = match body.into_handle() {
+        Ok(handle) => handle,
+        Err(other) => return other,
     };
     Body::Stream(BodyHandle::new(Box::new(Compressing {
         inner,
@@ -47,19 +39,6 @@ pub fn compressed(body: Body, encoder: Encoder) -> Body {
         spent: 0,
         has_ended: false,
     })))
-}
-
-/// Bytes that are in memory, as one piece.
-struct Whole(Option<Bytes>);
-
-impl Source for Whole {
-    fn poll_next(&mut self, _: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
-        Poll::Ready(self.0.take().map(Ok))
-    }
-
-    fn remaining(&self) -> Option<u64> {
-        Some(self.0.as_ref().map_or(0, |bytes| bytes.len() as u64))
-    }
 }
 
 struct Compressing {

@@ -163,7 +163,8 @@ fn gzip(effort: Effort) -> Compress {
             Some(kept) => return kept,
             None => 5,
         },
-        Effort::Best => 9,
+        // Measured: in this library 9 makes more of it than 8 does.
+        Effort::Best => 8,
     };
     Compress::new_gzip(Compression::new(level), 15)
 }

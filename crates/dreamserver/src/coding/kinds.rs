@@ -2,46 +2,39 @@
 
 /// Does content of this type become much smaller? `media_type` is the value of a `Content-Type` field.
 pub fn is_compressible(media_type: &[u8]) -> bool {
-    // The usual one, without a copy.
-    if media_type.starts_with(b"text/") {
-        return true;
-    }
-    let mut room = [0; LONGEST];
-    let Some(name) = essence(media_type, &mut room) else {
-        return false;
+    let name = essence(media_type);
+    let begin = |text: &[u8]| {
+        name.get(..text.len())
+            .is_some_and(|begin| begin.eq_ignore_ascii_case(text))
+    };
+    let end = |text: &&[u8]| {
+        let end = name.len().checked_sub(text.len()).map(|at| &name[at..]);
+        end.is_some_and(|end| end.eq_ignore_ascii_case(text))
     };
     // What structured data says of itself (RFC 6839).
     let structured = [&b"+json"[..], b"+xml", b"+yaml", b"+text"];
-    name.starts_with(b"text/")
-        || KINDS.contains(&name)
-        || structured.iter().any(|suffix| name.ends_with(suffix))
+    begin(b"text/")
+        || KINDS.iter().any(|kind| name.eq_ignore_ascii_case(kind))
+        || structured.iter().any(end)
 }
 
 /// Is `media_type`, the value of a `Content-Type` field, one of `types`?
 pub fn is_one_of(media_type: &[u8], types: &[String]) -> bool {
-    let end = memchr::memchr(b';', media_type).unwrap_or(media_type.len());
-    let name = media_type[..end].trim_ascii_end();
+    let name = essence(media_type);
     let mut types = types.iter();
     types.any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
 }
 
 /// Is this a stream of events, of which each is to arrive when it is sent?
 pub fn is_event_stream(media_type: &[u8]) -> bool {
-    essence(media_type, &mut [0; LONGEST]) == Some(b"text/event-stream")
+    essence(media_type).eq_ignore_ascii_case(b"text/event-stream")
 }
 
-/// The type without its parameters, in lower case; nothing if it is longer than any that is known here.
-fn essence<'a>(media_type: &[u8], room: &'a mut [u8; LONGEST]) -> Option<&'a [u8]> {
+/// The type without its parameters.
+fn essence(media_type: &[u8]) -> &[u8] {
     let end = memchr::memchr(b';', media_type).unwrap_or(media_type.len());
-    let name = media_type[..end].trim_ascii_end();
-    let room = room.get_mut(..name.len())?;
-    room.copy_from_slice(name);
-    room.make_ascii_lowercase();
-    Some(room)
+    media_type[..end].trim_ascii_end()
 }
-
-/// Longer names are nobody's that we know; RFC 6838 §4.2 recommends less.
-const LONGEST: usize = 127;
 
 /// Beside `text/*` and the structured ones. WOFF fonts, images, audio, video and archives are packed already.
 const KINDS: &[&[u8]] = &[

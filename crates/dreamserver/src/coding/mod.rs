@@ -5,11 +5,12 @@
 
 mod body;
 mod encoder;
-mod file;
 mod kinds;
+mod options;
 #[cfg(test)]
 mod tests;
 
 pub use body::compressed;
-pub use encoder::{Effort, Encoder, Step, encode};
-pub use kinds::{is_compressible, is_event_stream, is_one_of};
+pub use encoder::{Effort, Encoder, encode};
+pub use kinds::is_event_stream;
+pub use options::{CompressOptions, accepted};

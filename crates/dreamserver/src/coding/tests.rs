@@ -1,3 +1,4 @@
+use super::encoder::Step;
 use super::*;
 use crate::exchange::{Body, BodyError, BodyHandle};
 use bytes::Bytes;

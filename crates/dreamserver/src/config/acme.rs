@@ -42,8 +42,10 @@ pub(super) fn options(
 }
 
 /// What holds where nothing is written.
-pub(super) fn defaults() -> AcmeOptions {
-    options(&AcmeTable::default(), Path::new(""), &mut Problems::new(""))
+impl Default for AcmeOptions {
+    fn default() -> AcmeOptions {
+        options(&AcmeTable::default(), Path::new(""), &mut Problems::new(""))
+    }
 }
 
 fn fallback(table: &AcmeTable, folder: &Path, problems: &mut Problems<'_>) -> Option<Authority> {

@@ -14,12 +14,13 @@ use super::{
 use super::{acme, errors};
 use crate::address::EndpointAddress;
 use crate::certificates;
+use crate::coding::CompressOptions;
 use crate::exchange::Scheme;
 use crate::handler::files::{
     CacheControl, CacheRules, Candidate, InvalidCandidate, InvalidRule, NamePattern,
 };
 use crate::log::Options as AccessOptions;
-use crate::middleware::{CompressOptions, Direction, Edit, Verb};
+use crate::middleware::{Direction, Edit, Verb};
 use crate::options::{Located, Options, Problem, Problems};
 use crate::router::{
     Conflict, FieldMatch, HostPattern, InvalidHost, InvalidPath, Matcher, MethodSet, PathPattern,
@@ -100,10 +101,11 @@ impl Meaning<'_> {
             *path = self.folder.join(&path);
         }
         config.acme = acme;
-        config.sites = sites;
-        if config.sites.is_empty() {
-            config.sites = Config::default().sites;
-        }
+        config.chose_sites = !sites.is_empty();
+        config.sites = match config.chose_sites {
+            true => sites,
+            false => Config::default().sites,
+        };
         config
     }
 
@@ -810,8 +812,9 @@ impl FileTable {
             listen: self.listen.addresses.value,
             listen_tls: self.listen.tls.map(|addresses| addresses.value),
             control: self.control.into_options(),
-            acme: acme::defaults(),
+            acme: super::AcmeOptions::default(),
             chose_acme: false,
+            chose_sites: false,
             trusted_proxies: self.listen.trusted_proxies,
             limits: self.limits,
             timeouts: self.timeouts,

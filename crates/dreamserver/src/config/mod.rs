@@ -19,10 +19,11 @@ pub use own::Own;
 pub use report::Errors;
 
 use crate::address::{EndpointAddress, ListenAddress};
+use crate::coding::CompressOptions;
 use crate::handler::files::{CacheRules, Candidate, TagOf};
 use crate::handler::{self, demo::Demo};
 use crate::limits::{Limits, Timeouts};
-use crate::middleware::{self, CompressOptions, Statuses};
+use crate::middleware::{self, Statuses};
 use crate::options::Choices;
 use crate::router::{HostPattern, Matcher, PathPattern};
 use crate::template::Template;
@@ -33,35 +34,37 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// All that the server was told to do.
+/// All that a server is told to do: what a `dreamserver.toml` says, or the defaults for what it does not say.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where to listen.
-    pub listen: Vec<ListenAddress>,
+    pub(crate) listen: Vec<ListenAddress>,
     /// Somebody has chosen that; else it is the default, and sockets that are there already win over it.
-    pub chose_listen: bool,
+    pub(crate) chose_listen: bool,
     /// Where to listen for TLS; none if nobody chose, and then it is beside `listen`.
-    pub listen_tls: Option<Vec<ListenAddress>>,
+    pub(crate) listen_tls: Option<Vec<ListenAddress>>,
     /// Peers whose word on the client's address is taken.
-    pub trusted_proxies: Vec<IpNet>,
+    pub(crate) trusted_proxies: Vec<IpNet>,
     /// Bounds on what peers may ask for.
-    pub limits: Limits,
+    pub(crate) limits: Limits,
     /// Bounds on how long peers may take.
-    pub timeouts: Timeouts,
+    pub(crate) timeouts: Timeouts,
     /// What is written down.
-    pub log: LogOptions,
+    pub(crate) log: LogOptions,
     /// What programs on this machine may announce.
-    pub control: ControlOptions,
+    pub(crate) control: ControlOptions,
     /// Where certificates for public names come from.
-    pub acme: AcmeOptions,
+    pub(crate) acme: AcmeOptions,
     /// The file says something of that.
-    pub chose_acme: bool,
+    pub(crate) chose_acme: bool,
+    /// Somebody has chosen what is served; else it is a folder that a program's own handlers take the place of.
+    pub(crate) chose_sites: bool,
     /// What is served.
-    pub sites: Vec<Site>,
+    pub(crate) sites: Vec<Site>,
     /// What is wrong with it if others than programs on this machine can reach the server.
     pub(crate) exposed: Option<Errors>,
     /// What answers that nothing else is for, where a program has said so.
-    pub not_found: Option<RouteConfig>,
+    pub(crate) not_found: Option<RouteConfig>,
 }
 
 /// What programs on this machine may announce.
@@ -284,15 +287,6 @@ impl Strip {
         (!fixed.is_empty()).then_some(Strip(fixed))
     }
 
-    /// The path without the prefix; never empty.
-    pub fn apply<'a>(&self, path: &'a [u8]) -> &'a [u8] {
-        match path.strip_prefix(self.0.as_bytes()) {
-            Some([]) => b"/",
-            Some(rest @ [b'/', ..]) => rest,
-            _ => path,
-        }
-    }
-
     /// The prefix.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -472,24 +466,24 @@ impl Default for Config {
 
 impl Config {
     /// One folder on every host.
-    pub fn files(root: impl Into<PathBuf>) -> Config {
+    pub(crate) fn files(root: impl Into<PathBuf>) -> Config {
         Config::serving(HandlerConfig::Files(FilesConfig::of(root)))
     }
 
     /// Nothing but the usual limits and time-outs, and no announcements.
-    pub fn empty() -> Config {
+    pub(crate) fn empty() -> Config {
         let mut config = file::FileTable::default().into_config();
         config.control.enabled = false;
         config
     }
 
     /// Endpoints behind every host.
-    pub fn proxy(endpoints: Vec<EndpointAddress>) -> Config {
+    pub(crate) fn proxy(endpoints: Vec<EndpointAddress>) -> Config {
         Config::serving(HandlerConfig::Proxy(ProxyConfig::to(endpoints)))
     }
 
     /// Nothing but what programs announce, on the port that browsers ask.
-    pub fn core() -> Config {
+    pub(crate) fn core() -> Config {
         Config {
             listen: vec![ListenAddress::Any(80)],
             ..file::FileTable::default().into_config()
@@ -519,7 +513,7 @@ impl Config {
     ///
     /// # Errors
     /// What is to be added first.
-    pub fn checked(self) -> Result<Config, Errors> {
+    pub(crate) fn checked(self) -> Result<Config, Errors> {
         let tls = self.listen_tls.iter().flatten();
         let is_exposed = !self
             .listen
@@ -539,16 +533,16 @@ impl Config {
     pub fn parse(source: &str, path: &Path) -> Result<Config, Errors> {
         meaning::parse(source, path)
     }
-}
 
-/// The configuration of a file.
-///
-/// # Errors
-/// Everything that is wrong with it, or why it cannot be read.
-pub fn load(path: &Path) -> Result<Config, Errors> {
-    let source = std::fs::read(path).map_err(|error| Errors::unreadable(path, &error))?;
-    let source = String::from_utf8(source).map_err(|error| Errors::not_text(path, &error))?;
-    Config::parse(&source, path)
+    /// The configuration of the file `path`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, or why it cannot be read.
+    pub fn load(path: &Path) -> Result<Config, Errors> {
+        let source = std::fs::read(path).map_err(|error| Errors::unreadable(path, &error))?;
+        let source = String::from_utf8(source).map_err(|error| Errors::not_text(path, &error))?;
+        Config::parse(&source, path)
+    }
 }
 
 /// The configuration file to use: the one that was asked for, else the first that is there.

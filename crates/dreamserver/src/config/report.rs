@@ -48,7 +48,7 @@ impl Errors {
     }
 
     /// How many errors there are.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.problems.len()
     }
 

@@ -192,6 +192,15 @@ impl PartsBody {
         }
     }
 
+    /// A single part, without a text.
+    pub fn one(file: FileBody) -> PartsBody {
+        PartsBody {
+            text: Bytes::new(),
+            file,
+            rest: Vec::new().into_iter(),
+        }
+    }
+
     /// Goes on to the next piece, if there is one.
     pub fn advance(&mut self) -> bool {
         let Some((text, part)) = self.rest.next() else {
@@ -214,6 +223,43 @@ impl PartsBody {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// Reads what needs no disk, from the byte `at` on; tells how much that was. An error is for [`read_waiting`] to meet again.
+#[cfg(target_os = "linux")]
+pub fn read_cached(file: &File, bytes: &mut [u8], at: u64) -> usize {
+    use rustix::io::{ReadWriteFlags, preadv2};
+    let mut have = 0;
+    while have < bytes.len() {
+        let mut rest = [io::IoSliceMut::new(&mut bytes[have..])];
+        match preadv2(file, &mut rest, at + have as u64, ReadWriteFlags::NOWAIT) {
+            Ok(0) | Err(_) => break,
+            Ok(count) => have += count,
+        }
+    }
+    have
+}
+
+/// Other systems cannot be asked for this.
+#[cfg(not(target_os = "linux"))]
+pub fn read_cached(_file: &File, _bytes: &mut [u8], _at: u64) -> usize {
+    0
+}
+
+/// Reads from the byte `at` on, `have` bytes of which are there already; tells how much is there in the end.
+///
+/// # Errors
+/// What the disk says.
+pub fn read_waiting(file: &File, bytes: &mut [u8], at: u64, mut have: usize) -> io::Result<usize> {
+    while have < bytes.len() {
+        match file.read_at(&mut bytes[have..], at + have as u64) {
+            Ok(0) => break,
+            Ok(count) => have += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(have)
 }
 
 #[cfg(test)]

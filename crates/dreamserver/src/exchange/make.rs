@@ -1,8 +1,14 @@
 //! Short ways to the usual responses.
 
 use super::{Body, Response};
-use dream_http::Name;
+use dream_http::{Fields, Name};
 use serde::Serialize;
+
+/// Adds a field whose value is known to be clean: our own text, or text from a parsed head.
+pub(crate) fn put(fields: &mut Fields, name: Name, value: &[u8]) {
+    let added = fields.append(name, value);
+    debug_assert!(added.is_ok(), "{name:?} cannot be {value:?}");
+}
 
 impl Response {
     /// 200 with a text.
@@ -32,10 +38,15 @@ impl Response {
         self
     }
 
+    /// The same with another body. Its media type is not told by it: that is a field.
+    pub fn with_body(mut self, body: impl Into<Body>) -> Response {
+        self.body = body.into();
+        self
+    }
+
     fn of(media_type: &[u8], bytes: Vec<u8>) -> Response {
         let mut response = Response::new(200);
-        let typed = response.head.fields.append(Name::ContentType, media_type);
-        debug_assert!(typed.is_ok(), "a type is clean");
+        put(&mut response.head.fields, Name::ContentType, media_type);
         response.body = Body::from(bytes);
         response
     }

@@ -28,6 +28,11 @@ pub trait Source {
     fn remaining(&self) -> Option<u64> {
         None
     }
+
+    /// The trailers ([RFC 9110 §6.5](https://www.rfc-editor.org/rfc/rfc9110#section-6.5)), if there are any: asked for at the end.
+    fn trailers(&self) -> Option<&Fields> {
+        None
+    }
 }
 
 /// What comes through a channel, until the last sender is gone. A channel with little room holds the senders up while the
@@ -41,11 +46,19 @@ impl Source for mpsc::Receiver<io::Result<Bytes>> {
 impl Body {
     /// A body that `source` makes while it is sent.
     pub fn from_source(source: impl Source + 'static) -> Body {
-        Body::Stream(BodyHandle::new(Box::new(Made {
+        Body::Stream(BodyHandle::from_source(source))
+    }
+}
+
+impl BodyHandle {
+    /// What `source` makes, as something that is read.
+    pub(super) fn from_source(source: impl Source + 'static) -> BodyHandle {
+        BodyHandle::new(Box::new(Made {
             source,
             piece: Bytes::new(),
             has_ended: false,
-        })))
+            limit: u64::MAX,
+        }))
     }
 }
 
@@ -54,13 +67,19 @@ struct Made<S> {
     source: S,
     piece: Bytes,
     has_ended: bool,
+    /// So many bytes may still come.
+    limit: u64,
 }
 
 impl<S: Source> BodyStream for Made<S> {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
         while self.piece.is_empty() && !self.has_ended {
             match ready!(self.source.poll_next(cx)).transpose() {
-                Ok(Some(piece)) => self.piece = piece,
+                Ok(Some(piece)) => {
+                    let left = self.limit.checked_sub(piece.len() as u64);
+                    self.limit = left.ok_or(BodyError::TooLarge)?;
+                    self.piece = piece;
+                }
                 Ok(None) => self.has_ended = true,
                 Err(error) => return Poll::Ready(Err(BodyError::Source(error))),
             }
@@ -96,10 +115,12 @@ impl<S: Source> BodyStream for Made<S> {
     fn pause(&self) {}
 
     fn trailers(&self) -> Option<&Fields> {
-        None
+        self.source.trailers()
     }
 
-    fn set_limit(&mut self, _: u64) {}
+    fn set_limit(&mut self, bytes: u64) {
+        self.limit = bytes;
+    }
 
     fn release(self: Box<Self>) {}
 }

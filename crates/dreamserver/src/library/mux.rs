@@ -1,6 +1,7 @@
 //! Which handler answers which request.
 
 use super::function::Function;
+use crate::coding::CompressOptions;
 use crate::config::{
     FilesConfig, HandlerConfig, MiddlewareConfig, Own, ProxyConfig, RouteConfig, Strip,
 };
@@ -33,6 +34,27 @@ impl Mux {
     }
 
     /// Has `handler` answer the requests of `pattern`.
+    ///
+    /// It is shared by all cores, so it keeps no state of an exchange. It must not block the thread, which serves a whole core; what it
+    /// waits for, it awaits. When the client goes away before there is an answer, the future is dropped.
+    ///
+    /// The body of the request may be read whole ([`Request::read_body`]), in pieces ([`Request::read_pieces`]), taken away, or left: what
+    /// nobody reads is discarded. The body of the response may be made while it is sent
+    /// ([`Body::from_source`](crate::Body::from_source)). Framing, Date and connection fields are not the handler's work; neither is the
+    /// answer to HEAD, which is that to GET without its body.
+    ///
+    /// ```
+    /// use dreamserver::{Mux, Request, Response, error};
+    ///
+    /// let mut mux = Mux::new();
+    /// // Says what it was told, as long as that is short.
+    /// mux.handle("POST /echo", async |request: &mut Request| {
+    ///     match request.read_body(64 * 1024).await {
+    ///         Ok(body) => Response::new(200).with_body(body),
+    ///         Err(wrong) => error::body(&wrong, request),
+    ///     }
+    /// });
+    /// ```
     pub fn handle<F, R>(&mut self, pattern: &str, handler: F) -> &mut Mux
     where
         F: AsyncFn(&mut Request) -> R + Send + Sync + 'static,
@@ -67,6 +89,16 @@ impl Mux {
     pub fn wrap(&mut self, middleware: impl middleware::Custom + 'static) -> &mut Mux {
         let middleware = Own::new(Arc::new(middleware) as Arc<dyn middleware::Custom>);
         self.chain.push(MiddlewareConfig::Custom(middleware));
+        self
+    }
+
+    /// Makes answers of the handlers that are added from now on smaller, for clients that take them so: text and the like, in zstd,
+    /// brotli or gzip (RFC 9110 §12.5.3). It stands before all other middleware.
+    ///
+    /// Not for pages that hold a secret beside what a stranger may choose: the length of a compressed page tells of its parts.
+    pub fn compress(&mut self) -> &mut Mux {
+        let compress = MiddlewareConfig::Compress(CompressOptions::default());
+        self.chain.insert(0, compress);
         self
     }
 

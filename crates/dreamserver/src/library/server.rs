@@ -34,10 +34,22 @@ impl Server {
         Server::with_config(Config::empty(), mux)
     }
 
-    /// The same with the configuration that [`Config::parse`] or [`config::load`](crate::config::load) has read. `mux` is there for
-    /// all hosts that are no sites of it.
+    /// The same with the configuration that [`Config::parse`] or [`Config::load`] has read. `mux` is there for all hosts that are no
+    /// sites of it.
+    ///
+    /// ```
+    /// use dreamserver::{Config, Mux, Server};
+    /// use std::path::Path;
+    ///
+    /// let config = Config::parse("limits.max_body = '10 MB'", Path::new("limits.toml"))?;
+    /// let server = Server::with_config(config, Mux::new());
+    /// # Ok::<(), dreamserver::ConfigErrors>(())
+    /// ```
     pub fn with_config(mut config: Config, mux: Mux) -> Server {
         config.not_found = mux.not_found;
+        if !config.chose_sites {
+            config.sites.clear();
+        }
         config.sites.push(Site {
             hosts: vec![HostPattern::Any],
             routes: mux.routes,
@@ -89,10 +101,10 @@ impl Server {
     }
 
     fn plan(self, hears_signals: bool) -> Result<Plan, Failure> {
-        match self.problems.is_empty() {
-            true => Ok(Plan::of_program(self.config, hears_signals)),
-            false => Err(Failure(self.problems.join("\n"))),
+        if !self.problems.is_empty() {
+            return Err(Failure(self.problems.join("\n")));
         }
+        Plan::of_program(self.config, hears_signals).map_err(|errors| Failure(errors.render(false)))
     }
 }
 

@@ -4,32 +4,11 @@
 //! caches learn by `Vary` what it depends on, and the answers to HEAD and to a condition say the same as the one to GET.
 
 use super::Flow;
-use crate::coding::{Encoder, compressed, is_compressible, is_event_stream, is_one_of};
+use crate::coding::{CompressOptions, Encoder, accepted, compressed, is_event_stream};
 use crate::error;
-use crate::exchange::{Body, Request, Response};
-use dream_http::{AcceptEncoding, Choice, Coding, Fields, Method, Name, ResponseHead, Version};
+use crate::exchange::{Body, Request, Response, put};
+use dream_http::{Choice, Coding, Fields, Method, Name, ResponseHead};
 use memchr::memmem;
-
-/// What is coded, and how.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct CompressOptions {
-    /// What a client may get, the one to be taken first in front.
-    pub codings: Vec<Coding>,
-    /// Shorter bodies stay as they are, in bytes.
-    pub min_size: u64,
-    /// Media types that are coded too, beside those that are worth it by themselves.
-    pub types: Vec<String>,
-}
-
-impl Default for CompressOptions {
-    fn default() -> CompressOptions {
-        CompressOptions {
-            codings: Coding::ALL.to_vec(),
-            min_size: 512,
-            types: Vec::new(),
-        }
-    }
-}
 
 /// The middleware.
 #[derive(Clone, Debug)]
@@ -56,16 +35,14 @@ impl Compress {
         if response.head.status == 304 {
             return self.keep_tag_of_client(request, &mut response.head);
         }
-        let is_worthwhile = self.is_worthwhile(request, response);
-        if is_worthwhile {
-            vary(&mut response.head.fields);
-        }
         let accepted = &request.head.fields;
-        let may_matter = match is_worthwhile {
-            true => accepted.has(Name::AcceptEncoding),
-            false => may_refuse_identity(accepted),
+        let may_matter = if self.is_worthwhile(request, response) {
+            vary(&mut response.head.fields);
+            accepted.has(Name::AcceptEncoding)
+        } else {
+            may_refuse_identity(accepted) && is_whole(response)
         };
-        if !may_matter || has_digest(&response.head.fields) || !is_whole(response) {
+        if !may_matter || has_digest(&response.head.fields) {
             return;
         }
         match self.choice(request) {
@@ -77,12 +54,8 @@ impl Compress {
 
     /// What the client gets of what is worthwhile.
     fn choice(&self, request: &Request) -> Choice {
-        let accepted = match request.head.version {
-            Version::Http11 => AcceptEncoding::of(&request.head.fields),
-            // Without a length its connection would end with the answer, and its caches know nothing of `Vary`.
-            Version::Http10 => AcceptEncoding::default(),
-        };
-        accepted.choose(self.options.codings.iter().copied())
+        let offered = self.options.codings.iter().copied();
+        accepted(&request.head).choose(offered)
     }
 
     /// A 304 names the tag that the client has: the weak one, if it got that from here.
@@ -105,8 +78,7 @@ impl Compress {
     fn is_worthwhile(&self, request: &Request, response: &Response) -> bool {
         let is_long = len(request, response).is_none_or(|len| len >= self.options.min_size);
         let media_type = || response.head.fields.get(Name::ContentType);
-        let types = &self.options.types;
-        let is_kind = |media_type: &_| is_compressible(media_type) || is_one_of(media_type, types);
+        let is_kind = |media_type: &_| self.options.fits(media_type);
         is_long && media_type().is_some_and(is_kind) && is_whole(response)
     }
 }
@@ -262,10 +234,4 @@ fn without_weak(value: &[u8]) -> Vec<u8> {
         };
     }
     strong
-}
-
-/// Adds a field whose value is clean: our own text, or one that was in a field before.
-fn put(fields: &mut Fields, name: Name, value: &[u8]) {
-    let added = fields.append(name, value);
-    debug_assert!(added.is_ok(), "{name:?} cannot be {value:?}");
 }

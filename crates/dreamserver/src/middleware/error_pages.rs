@@ -128,9 +128,9 @@ const REPRESENTATION: [Name; 5] = [
 mod tests {
     use super::*;
     use crate::error;
-    use crate::exchange::{EndpointTrace, Peer, RequestId};
+    use crate::exchange::EndpointTrace;
     use dream_http::RequestHead;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     fn pages() -> ErrorPages {
         let page = |text: &'static str| ErrorPage {
@@ -147,16 +147,7 @@ mod tests {
     fn request(method: &str) -> Request {
         let mut head = RequestHead::new();
         head.set_method(method.as_bytes());
-        Request {
-            head: head.into(),
-            body: Body::Empty,
-            peer: Peer::local().into(),
-            id: RequestId::from_uuid(uuid::Uuid::now_v7()),
-            received: Instant::now(),
-            interim: None,
-            account: None,
-            values: Vec::new(),
-        }
+        Request::of_nobody(head)
     }
 
     fn text(response: &Response) -> &str {

@@ -13,11 +13,9 @@ use std::sync::Arc;
 use crate::exchange::{Request, Response};
 
 pub use clients::Clients;
-pub use compress::{Compress, CompressOptions};
+pub use compress::Compress;
 pub use error_pages::{ErrorPage, ErrorPages, InvalidStatuses, Statuses};
-pub use headers::{
-    Direction, Edit, EditProblem, Edits, Headers, HeadersOptions, InvalidEdit, Verb,
-};
+pub use headers::{Direction, Edit, Edits, Headers, HeadersOptions, InvalidEdit, Verb};
 
 /// One station of a route's chain. Shared by all cores, so it keeps no state of an exchange.
 #[derive(Clone)]
@@ -37,14 +35,40 @@ pub enum Middleware {
 /// Where a request goes after a middleware saw it.
 #[derive(Default)]
 pub enum Flow {
-    /// To the next station.
+    /// To the next middleware, or the handler.
     #[default]
     Continue,
-    /// Back: this is the response, and no station behind this one sees the exchange.
+    /// Back: this is the response, and whoever is behind this middleware does not see the exchange.
     Answer(Box<Response>),
 }
 
-/// A middleware of a program that uses the library. Neither method may block the thread: it serves a whole core.
+/// A middleware of a program that uses the library: what stands between the requests and the handlers that are added to a
+/// [`Mux`](crate::Mux) behind it ([`Mux::wrap`](crate::Mux::wrap)).
+///
+/// One is shared by all cores, so it keeps no state of an exchange. Neither method may block the thread, which serves a whole core.
+/// [`on_response`](Custom::on_response) runs for exactly those whose [`on_request`](Custom::on_request) has run, in reverse order; the one
+/// that answered is among them.
+///
+/// ```
+/// use dreamserver::{Flow, Middleware, Mux, Name, Request, Response};
+///
+/// /// Lets in who knows the word.
+/// struct Door;
+///
+/// impl Middleware for Door {
+///     fn on_request(&self, request: &mut Request) -> Flow {
+///         match request.head.fields.get(Name::Authorization) {
+///             Some(b"Bearer sesame") => Flow::Continue,
+///             _ => Flow::Answer(Box::new(Response::text("Who are you?\n").with_status(403))),
+///         }
+///     }
+/// }
+///
+/// let mut mux = Mux::new();
+/// mux.handle("/", async |_: &mut Request| "Anybody reads this.\n");
+/// mux.wrap(Door);
+/// mux.handle("/treasure", async |_: &mut Request| "Gold!\n");
+/// ```
 pub trait Custom: Send + Sync {
     /// Sees the request on its way in, and may change or answer it.
     fn on_request(&self, request: &mut Request) -> Flow {
@@ -85,9 +109,7 @@ impl Middleware {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exchange::{Body, Peer, RequestId};
     use dream_http::{Name, RequestHead};
-    use std::time::Instant;
 
     /// Lets in who names the door.
     struct Door;
@@ -108,16 +130,7 @@ mod tests {
     #[test]
     fn a_custom_one_answers_or_lets_pass_and_sees_the_response() {
         let door = Middleware::Custom(Arc::new(Door));
-        let mut request = Request {
-            head: RequestHead::new().into(),
-            body: Body::Empty,
-            peer: Peer::local().into(),
-            id: RequestId::from_uuid(uuid::Uuid::now_v7()),
-            received: Instant::now(),
-            interim: None,
-            account: None,
-            values: Vec::new(),
-        };
+        let mut request = Request::of_nobody(RequestHead::new());
         let Flow::Answer(answer) = door.on_request(&mut request) else {
             panic!("the door stood open");
         };

@@ -76,11 +76,6 @@ impl<'a> Problems<'a> {
         self.list.len()
     }
 
-    /// Was none found?
-    pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
-    }
-
     /// All of them, in the order of the file.
     pub fn into_sorted(mut self) -> Vec<Problem> {
         self.list.sort_by_key(|problem| problem.span.start);

@@ -14,7 +14,7 @@ mod path;
 mod text;
 mod trie;
 
-pub use host::{Host, HostBuffer, HostPattern, InvalidHost};
+pub use host::{Host, HostPattern, InvalidHost};
 pub use matcher::{FieldMatch, Matcher, MethodSet};
 pub use names::Names;
 pub use path::{InvalidPath, PathPattern};

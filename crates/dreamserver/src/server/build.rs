@@ -2,6 +2,7 @@
 
 use crate::address::EndpointAddress;
 use crate::certificates::{TrustError, Trusts, policy_id};
+use crate::coding::CompressOptions;
 use crate::config::{
     AccessLog, Config, ErrorPagesConfig, FieldEdits, HandlerConfig, LogFormat, LogLevel,
     MiddlewareConfig, ProxyConfig, RouteConfig, Site, Strip, UploadConfig, read_error_page,
@@ -11,8 +12,8 @@ use crate::handler::{Handler, files, fixed};
 use crate::limits::Limits;
 use crate::log;
 use crate::middleware::{
-    Clients, Compress, CompressOptions, Edits, ErrorPages, Headers, HeadersOptions, InvalidEdit,
-    Middleware, Statuses,
+    Clients, Compress, Edits, ErrorPages, Headers, HeadersOptions, InvalidEdit, Middleware,
+    Statuses,
 };
 use crate::router::{Conflict, Matcher, PathPattern, SiteRoutes, Table};
 use crate::serve::{Route, Snapshot};
@@ -49,19 +50,34 @@ impl fmt::Display for BuildError {
     }
 }
 
+/// What routes use and the next configuration's routes go on to use.
+pub(super) struct Lasting {
+    pub(super) registry: Registry,
+    /// What handshakes with endpoints go by.
+    pub(super) trusts: Trusts,
+    /// Compressed versions of files.
+    pub(super) kept: Arc<files::Kept>,
+}
+
+impl Lasting {
+    /// Nothing yet, within these limits.
+    pub(super) fn new(limits: &Limits) -> Lasting {
+        Lasting {
+            registry: Registry::default(),
+            trusts: Trusts::default(),
+            kept: files::Kept::new(limits.compressed_store),
+        }
+    }
+}
+
 /// What the cores serve by.
 ///
 /// # Errors
 /// [`BuildError`], all of which the configuration should have found before.
-pub(super) fn snapshot(
-    config: &Config,
-    registry: &Registry,
-    trusts: &mut Trusts,
-) -> Result<Snapshot, BuildError> {
+pub(super) fn snapshot(config: &Config, lasting: &mut Lasting) -> Result<Snapshot, BuildError> {
     let mut builder = Builder {
         limits: &config.limits,
-        registry,
-        trusts,
+        lasting,
         built: HashMap::new(),
     };
     let sites = config.sites.iter().map(|site| builder.site(site));
@@ -129,8 +145,7 @@ pub(super) fn dynamic_route(target: &EndpointAddress, registry: &Registry) -> Ro
 /// Builds routes. Those that do the same are one: a hundred thousand of them would not stay in the processor's caches.
 struct Builder<'a> {
     limits: &'a Limits,
-    registry: &'a Registry,
-    trusts: &'a mut Trusts,
+    lasting: &'a mut Lasting,
     built: HashMap<Deeds<'a>, Arc<Route>>,
 }
 
@@ -188,6 +203,7 @@ impl<'a> Builder<'a> {
                     .upload
                     .as_ref()
                     .map(|upload| self.upload(upload, route)),
+                versions: self.versions(&route.chain),
             })),
             HandlerConfig::Proxy(options) => {
                 let upstream = self.upstream(options).map_err(BuildError::Trust)?;
@@ -215,11 +231,23 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// Which compressed versions a folder's files have, where their route compresses.
+    fn versions(&self, chain: &[MiddlewareConfig]) -> Option<files::Versions> {
+        let options = chain.iter().find_map(|middleware| match middleware {
+            MiddlewareConfig::Compress(options) => Some(options),
+            _ => None,
+        })?;
+        Some(files::Versions {
+            options: options.clone(),
+            kept: Arc::clone(&self.lasting.kept),
+        })
+    }
+
     fn upstream(&mut self, options: &ProxyConfig) -> Result<Upstream, TrustError> {
         let endpoints = options.endpoints.iter();
-        let members = endpoints.map(|address| self.trusts.reach(address, &options.tls));
+        let members = endpoints.map(|address| self.lasting.trusts.reach(address, &options.tls));
         let members: Vec<Reach> = members.collect::<Result<_, _>>()?;
-        Ok(self.registry.upstream(&members))
+        Ok(self.lasting.registry.upstream(&members))
     }
 }
 
@@ -310,8 +338,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("dreamserver.toml");
         std::fs::write(&file, text).unwrap();
-        let config = crate::config::load(&file).unwrap();
-        let built = snapshot(&config, &Registry::default(), &mut Trusts::default());
+        let config = Config::load(&file).unwrap();
+        let built = snapshot(&config, &mut Lasting::new(&config.limits));
         let built = built.unwrap_or_else(|_| panic!("it is fine"));
         let route =
             |host: &[u8]| match built

@@ -14,16 +14,18 @@ mod secure;
 pub use publisher::Publisher;
 
 use self::beginning::{Beginning, Desk, NoDesk};
+use self::build::Lasting;
 use self::core::{Cores, Message};
 use self::open::{Listening, Opened};
 use self::permit::Permit;
 use self::secure::Secure;
 use crate::address::ListenEntry;
-use crate::certificates::{TermsError, Trusts};
+use crate::certificates::TermsError;
 use crate::cli::Plan;
 use crate::config::{Config, Errors};
 use crate::control::{self, Ending};
 use crate::detach;
+use crate::limits::Limits;
 use crate::listener::{Gate, Inherited};
 use crate::log;
 use crate::pid_file::PidFile;
@@ -31,7 +33,6 @@ use crate::serve::{Cause, Snapshot};
 use crate::systemd::{self, Notice};
 use crate::takeover::{self, Holdings, Taking};
 use crate::tls::Terms;
-use crate::upstream::Registry;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -72,7 +73,7 @@ pub fn start(plan: Plan) -> Result<Started, String> {
     let serving = move || match Server::start(plan, Inherited::default()) {
         Ok(server) => {
             // Whoever waits for it is there until it has heard.
-            let _ = tell.send(Ok((server.addresses(), server.ender.clone())));
+            let _ = tell.send(Ok((server.addresses(), server.wakes.ender.clone())));
             server.run();
         }
         Err(error) => drop(tell.send(Err(error.to_string()))),
@@ -110,6 +111,12 @@ impl Started {
 }
 
 /// Opens the log, and begins to write down the events of the server: there too, if it lets go of its terminal.
+/// The gate of all listeners, where `most` connections can be open.
+fn gate(limits: &Limits, most: usize) -> Arc<Gate> {
+    let most = limits.connections.unwrap_or(most);
+    Gate::new(most, limits.connections_per_address)
+}
+
 fn open_log(plan: &Plan) -> io::Result<log::Writer> {
     let log = log::Writer::start(&build::log(&plan.config))?;
     let events = match plan.detaches() {
@@ -168,14 +175,12 @@ impl fmt::Display for StartError {
 /// The running server, as the main thread sees it.
 struct Server {
     plan: Plan,
-    registry: Registry,
+    lasting: Lasting,
     gate: Arc<Gate>,
     cores: Cores,
     core_count: usize,
     listeners: Vec<Listening>,
     secure: Secure,
-    /// What handshakes with endpoints go by.
-    trusts: Trusts,
     log: log::Writer,
     /// Where that is found, as those are told who ask.
     log_place: Arc<Mutex<log::Place>>,
@@ -188,21 +193,14 @@ struct Server {
     control: Option<control::Running>,
     /// The listening sockets once more.
     holdings: Holdings,
-    /// Told when the server is to end.
-    endings: mpsc::UnboundedReceiver<Ending>,
-    /// Tells it so.
-    ender: mpsc::UnboundedSender<Ending>,
     runtime: Rc<Runtime>,
-    signals: Signals,
-    /// When to see whether certificates have changed.
-    looking: Interval,
+    wakes: Wakes,
 }
 
 /// What a server begins with of its configuration.
 struct Basis {
     snapshot: Snapshot,
-    registry: Registry,
-    trusts: Trusts,
+    lasting: Lasting,
 }
 
 /// The signals of the process, or none of them.
@@ -249,6 +247,42 @@ impl Heard {
     }
 }
 
+/// What the server waits for.
+struct Wakes {
+    signals: Signals,
+    /// When to see whether certificates have changed.
+    looking: Interval,
+    /// Told when the server is to end.
+    endings: mpsc::UnboundedReceiver<Ending>,
+    /// Tells it so.
+    ender: mpsc::UnboundedSender<Ending>,
+}
+
+impl Wakes {
+    fn new(plan: &Plan, runtime: &Runtime) -> io::Result<Wakes> {
+        let _inside = runtime.enter();
+        let (ender, endings) = mpsc::unbounded_channel();
+        Ok(Wakes {
+            signals: Signals::new(plan.hears_signals)?,
+            looking: tokio::time::interval(CERTIFICATES),
+            endings,
+            ender,
+        })
+    }
+
+    /// What comes next.
+    async fn next(&mut self) -> Event {
+        tokio::select! {
+            event = self.signals.next() => event,
+            _ = self.looking.tick() => Event::Look,
+            Some(ending) = self.endings.recv() => match ending {
+                Ending::Shutdown => Event::Stop,
+                Ending::TakenOver(pid) => Event::TakenOver(pid),
+            },
+        }
+    }
+}
+
 enum Event {
     Stop,
     /// By this process, if that is known.
@@ -267,15 +301,15 @@ impl Server {
             .build()
             .map_err(StartError::System)?;
         // What is wrong with the configuration is said before anybody is disturbed.
-        let registry = Registry::default();
-        let mut trusts = Trusts::default();
-        let snapshot = build::snapshot(&plan.config, &registry, &mut trusts);
-        let basis = Basis {
-            snapshot: snapshot.map_err(StartError::Build)?,
-            registry,
-            trusts,
-        };
+        let mut lasting = Lasting::new(&plan.config.limits);
+        let snapshot = build::snapshot(&plan.config, &mut lasting).map_err(StartError::Build)?;
+        let basis = Basis { snapshot, lasting };
         let mut beginning = Beginning::find(&mut plan, &runtime, inherited)?;
+        if let Some(desk) = &beginning.desk {
+            let folder = desk.folder.path().join("compressed");
+            let most = plan.config.limits.compressed_disk;
+            basis.lasting.kept.keep_in(folder, most);
+        }
         let taking = beginning.taking.take();
         let runtime = Rc::new(runtime);
         let started = Server::start_from(plan, beginning, runtime.clone(), basis, log);
@@ -304,28 +338,26 @@ impl Server {
         let count = core::count();
         let most_connections = nofile::most_connections(count);
         let current = Arc::new(basis.snapshot);
-        let (publisher, announced) = Publisher::new(&basis.registry, count);
+        let (publisher, announced) = Publisher::new(&basis.lasting.registry, count);
         let folder = desk.as_ref().map(|desk| desk.folder.path());
         let permit = Permit::new(&plan.config, publisher.latest());
         let (secure, terms) = open_secure(&plan, folder, permit)?;
         let opened = open::open_planned(&mut plan, count, terms.is_some(), &mut inherited);
         let opened = opened.map_err(StartError::Listen)?;
         inherited.close_rest();
-        let most = plan.config.limits.connections.unwrap_or(most_connections);
-        let gate = Gate::new(most, plan.config.limits.connections_per_address);
-        let (signals, looking) = watches(&plan, &runtime).map_err(StartError::System)?;
+        let gate = gate(&plan.config.limits, most_connections);
+        let wakes = Wakes::new(&plan, &runtime).map_err(StartError::System)?;
         let cores = Cores::start(announced, &current, &terms.unwrap_or_default(), &gate, &log)
             .map_err(StartError::System)?;
         let holdings = Holdings::default();
         holdings.add(opened.holdings);
-        let (ender, endings) = mpsc::unbounded_channel();
-        let sender = ender.clone();
         let log_place = Arc::new(Mutex::new(build::log_place(&plan.config)));
         // Names are routed before the first request comes.
         let control = desk
             .map(|desk| {
+                let ender = wakes.ender.clone();
                 announcements::start(
-                    &plan, desk, publisher, &holdings, &log_place, sender, &secure,
+                    &plan, desk, publisher, &holdings, &log_place, ender, &secure,
                 )
             })
             .transpose()
@@ -334,13 +366,12 @@ impl Server {
         Ok(Server {
             pid_file: None,
             plan,
-            registry: basis.registry,
+            lasting: basis.lasting,
             gate,
             cores,
             core_count: count,
             listeners: opened.listeners,
             secure,
-            trusts: basis.trusts,
             log,
             log_place,
             retired: Vec::new(),
@@ -348,11 +379,8 @@ impl Server {
             most_connections,
             control,
             holdings,
-            endings,
-            ender,
             runtime,
-            signals,
-            looking,
+            wakes,
         })
     }
 
@@ -410,7 +438,7 @@ impl Server {
 
     fn run(mut self) -> ExitCode {
         loop {
-            match self.next_event() {
+            match self.runtime.block_on(self.wakes.next()) {
                 Event::Stop => return self.stop(),
                 Event::TakenOver(pid) => return self.leave(pid),
                 Event::Reload => self.reload(),
@@ -418,22 +446,6 @@ impl Server {
                 Event::Look => self.look(),
             }
         }
-    }
-
-    /// The next signal, or wish to end.
-    fn next_event(&mut self) -> Event {
-        let (signals, endings) = (&mut self.signals, &mut self.endings);
-        let looking = &mut self.looking;
-        self.runtime.block_on(async {
-            tokio::select! {
-                event = signals.next() => event,
-                _ = looking.tick() => Event::Look,
-                Some(ending) = endings.recv() => match ending {
-                    Ending::Shutdown => Event::Stop,
-                    Ending::TakenOver(pid) => Event::TakenOver(pid),
-                },
-            }
-        })
     }
 
     /// Ends, once the cores have finished what they have.
@@ -470,14 +482,14 @@ impl Server {
         }
         let Server {
             runtime,
-            signals,
+            wakes,
             cores,
             ..
         } = &mut self;
         let finished = runtime.block_on(async {
             tokio::select! {
                 () = cores.finished() => true,
-                () = second_stop(signals) => false,
+                () = second_stop(&mut wakes.signals) => false,
             }
         });
         drop(self.pid_file.take());
@@ -500,7 +512,7 @@ impl Server {
             Ok(()) => tracing::info!("the configuration was read again"),
             Err(error) => {
                 self.secure.leave_unused();
-                self.trusts.leave_unused();
+                self.lasting.trusts.leave_unused();
                 const REFUSED: &str = "the new configuration is refused, the old one stays";
                 if self.plan.detaches() {
                     tracing::error!(%error, "{REFUSED}");
@@ -520,14 +532,14 @@ impl Server {
         if self.secure.look() {
             self.renew_certificates();
         }
-        if self.trusts.have_changed() {
+        if self.lasting.trusts.have_changed() {
             self.renew_trusts();
         }
     }
 
     /// The files that routes name for their endpoints.
     fn renew_trusts(&mut self) {
-        match build::snapshot(&self.plan.config, &self.registry, &mut self.trusts) {
+        match build::snapshot(&self.plan.config, &mut self.lasting) {
             Ok(fresh) => {
                 self.publish(Arc::new(fresh));
                 tracing::info!("certificates for endpoints were read again");
@@ -574,8 +586,7 @@ impl Server {
     /// Prepares everything that may fail, and only then changes anything.
     fn read_again(&mut self) -> Result<(), ReloadError> {
         let config = self.plan.reload().map_err(ReloadError::Config)?;
-        let fresh = build::snapshot(&config, &self.registry, &mut self.trusts)
-            .map_err(ReloadError::Build)?;
+        let fresh = build::snapshot(&config, &mut self.lasting).map_err(ReloadError::Build)?;
         let prepared = self.prepare(&config)?;
         let log = match config.log != self.plan.config.log {
             true => Some(log::Writer::start(&build::log(&config)).map_err(ReloadError::Log)?),
@@ -587,7 +598,7 @@ impl Server {
         self.publish(Arc::new(fresh));
         self.secure_by(prepared);
         self.secure.settle(&config);
-        self.trusts.settle(&config);
+        self.lasting.trusts.settle(&config);
         if let Some(log) = log {
             self.cores.redirect_log(&log);
             std::mem::replace(&mut self.log, log).finish();
@@ -659,13 +670,6 @@ impl fmt::Display for ReloadError {
             ReloadError::Log(error) => write!(f, "the log cannot be opened: {error}"),
         }
     }
-}
-
-/// What wakes the server: signals, and the time to see whether certificates have changed.
-fn watches(plan: &Plan, runtime: &Runtime) -> io::Result<(Signals, Interval)> {
-    let _inside = runtime.enter();
-    let signals = Signals::new(plan.hears_signals)?;
-    Ok((signals, tokio::time::interval(CERTIFICATES)))
 }
 
 /// What handshakes will go by, and what keeps that true; nothing if there are no certificates.

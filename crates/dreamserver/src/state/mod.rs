@@ -59,7 +59,7 @@ pub use self::damage::{Damage, Reason};
 pub use self::disk::{Disk, DiskFile};
 pub use self::folder::{Folder, FolderError, NoFolder, folder};
 pub use self::gathered::Gathered;
-pub use self::import::{BadLine, Imported, import, old_targets, remember_import};
+pub use self::import::{import, old_targets, remember_import};
 pub use self::mirror::mirror;
 pub use self::store::{OpenError, Recovered, Store};
 

@@ -14,7 +14,7 @@ mod tickets;
 pub use site::{Certificates, ClientPolicy, Site, SiteOptions};
 pub use store::{Store, Wanted};
 pub use terms::Terms;
-pub use tickets::{InvalidKeys, TicketKeys};
+pub use tickets::TicketKeys;
 
 use crate::error;
 use crate::exchange::{Peer, Security};

@@ -1,18 +1,18 @@
 //! A core on a thread of its own, which shows authorities what they look for, and an office beside it.
 
 use dream_testkit::Folder;
-use dreamserver::acme::{Announce, Clock, Office, Opening, Permission, Permit, Refusal};
-use dreamserver::challenges::Challenges;
-use dreamserver::config::{AcmeOptions, Authority, Config};
-use dreamserver::credential::Credential;
-use dreamserver::handler::{Handler, State, files, fixed::Respond};
-use dreamserver::limits::{Limits, Timeouts};
-use dreamserver::listener::{self, Gate, Place, bind};
-use dreamserver::log;
-use dreamserver::router::{HostPattern, Matcher, PathPattern, SiteRoutes, Table};
-use dreamserver::serve::{Core, Route, Snapshot};
-use dreamserver::time::{Clock as CoreClock, TICK};
-use dreamserver::upstream::Pools;
+use dreamserver::inside::acme::{Announce, Clock, Office, Opening, Permission, Permit, Refusal};
+use dreamserver::inside::challenges::Challenges;
+use dreamserver::inside::config::{AcmeOptions, Authority};
+use dreamserver::inside::credential::Credential;
+use dreamserver::inside::handler::{Handler, State, files, fixed::Respond};
+use dreamserver::inside::limits::{Limits, Timeouts};
+use dreamserver::inside::listener::{self, Gate, Place, bind};
+use dreamserver::inside::log;
+use dreamserver::inside::router::{HostPattern, Matcher, PathPattern, SiteRoutes, Table};
+use dreamserver::inside::serve::{Core, Route, Snapshot};
+use dreamserver::inside::time::{Clock as CoreClock, TICK};
+use dreamserver::inside::upstream::Pools;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -131,10 +131,12 @@ pub(crate) struct Plan {
 impl Plan {
     /// An office for this house, with this authority; every name is served.
     pub(crate) fn new(house: &House, folder: &Folder, directory: &str, root: PathBuf) -> Plan {
-        let mut options = Config::default().acme;
-        options.authority = authority(directory, root);
-        options.http_port = house.address.port();
-        options.wait = Duration::from_secs(15);
+        let options = AcmeOptions {
+            authority: authority(directory, root),
+            http_port: house.address.port(),
+            wait: Duration::from_secs(15),
+            ..AcmeOptions::default()
+        };
         Plan {
             options,
             challenges: house.challenges.clone(),

@@ -2,7 +2,7 @@
 
 use crate::house::{House, Plan, failed, wait};
 use dream_testkit::{Directory, Folder, eventually};
-use dreamserver::acme::{Clock, Refusal};
+use dreamserver::inside::acme::{Clock, Refusal};
 use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;

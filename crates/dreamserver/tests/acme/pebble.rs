@@ -2,9 +2,9 @@
 
 use crate::house::{House, Plan, authority, failed, wait, wait_all};
 use dream_testkit::{Client, Dns, Folder, Pebble, eventually, poll_until};
-use dreamserver::acme::{Check, Clock, Permission, Refusal, Wildcard};
-use dreamserver::config::Eab;
-use dreamserver::credential::Credential;
+use dreamserver::inside::acme::{Check, Clock, Permission, Refusal, Wildcard};
+use dreamserver::inside::config::Eab;
+use dreamserver::inside::credential::Credential;
 use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;

@@ -1,10 +1,11 @@
 //! Compression over the wire: what is made smaller, for whom, and what must stay as it is.
 
 use std::io::{Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use dream_testkit::{Body, Client, DEADLINE, Folder, Origin, Response, pattern, respond};
 
-use crate::start::{configured, files, get, get_with, proxy};
+use crate::start::{binary, configured, files, get, get_with, proxy};
 
 /// What a browser says.
 const BROWSER: &str = "Accept-Encoding: gzip, deflate, br, zstd\r\n";
@@ -30,8 +31,9 @@ fn decoded(response: &Response) -> Vec<u8> {
     decode(response.field("Content-Encoding"), &response.body)
 }
 
+/// The content of what came in this coding.
 #[track_caller]
-fn decode(coding: Option<&str>, body: &[u8]) -> Vec<u8> {
+pub(crate) fn decode(coding: Option<&str>, body: &[u8]) -> Vec<u8> {
     let mut plain = Vec::new();
     let read = match coding {
         None => return body.to_vec(),
@@ -477,4 +479,154 @@ fn piped(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap().unwrap();
     output.stdout
+}
+
+/// Waits until the file was compressed beside the cores: then it has a length.
+#[track_caller]
+fn when_kept(server: &dream_testkit::Server, path: &str, coding: &str) -> Response {
+    let mut kept = None;
+    dream_testkit::eventually("the file is kept compressed", || {
+        let fields = format!("Accept-Encoding: {coding}\r\n");
+        let got = server.client().ask(get_with(path, &fields));
+        assert_eq!(got.field("Content-Encoding"), Some(coding));
+        let is_kept = matches!(got.framing, Body::Length(_));
+        kept = Some(got);
+        is_kept
+    });
+    kept.unwrap()
+}
+
+/// Writes a file as if it had been there for an hour.
+fn write_old(root: &Folder, name: &str, content: &[u8], age: u64) {
+    let path = root.write(name, content);
+    let then = std::time::SystemTime::now() - std::time::Duration::from_secs(age);
+    std::fs::File::options()
+        .write(true)
+        .open(path)
+        .unwrap()
+        .set_modified(then)
+        .unwrap();
+}
+
+#[test]
+fn a_neighbour_is_taken_for_its_file() {
+    let root = Folder::new("compress");
+    write_old(&root, "app.js", text(3000).as_bytes(), 100);
+    write_old(&root, "app.js.br", b"brotli, by its word", 50);
+    write_old(&root, "app.js.gz", b"gzip, by its word", 50);
+    write_old(&root, "stale.js", text(3000).as_bytes(), 50);
+    write_old(&root, "stale.js.gz", b"of something else", 100);
+    write_old(&root, "tiny.css", b"a{}", 100);
+    write_old(&root, "tiny.css.gz", b"gzip of tiny", 100);
+    write_old(&root, "sub/index.html", text(600).as_bytes(), 100);
+    write_old(&root, "sub/index.html.zst", b"zstd of a page", 100);
+    write_old(&root, "photo.png", &[1; 3000], 100);
+    write_old(&root, "photo.png.gz", b"nobody wants it", 100);
+    let server = files(&root);
+    for round in 0..3 {
+        let got = server.client().ask(get_with("/app.js", BROWSER));
+        // zstd would have to be made; of what is wanted as much, what is there already.
+        assert_eq!(got.text(), "brotli, by its word", "{round}");
+        assert_eq!(got.field("Content-Encoding"), Some("br"));
+        assert_eq!(
+            got.field("Content-Type"),
+            Some("text/javascript; charset=utf-8")
+        );
+        assert_eq!(got.field("Vary"), Some("Accept-Encoding"));
+        let tag = got.field("ETag").unwrap().to_owned();
+        assert!(tag.starts_with('"') && tag.ends_with("-br\""), "{tag}");
+        let known = format!("{BROWSER}If-None-Match: {tag}\r\n");
+        let got = server.client().ask(get_with("/app.js", &known));
+        assert_eq!((got.status, got.field("ETag")), (304, Some(tag.as_str())));
+        assert_eq!(got.field("Vary"), Some("Accept-Encoding"));
+    }
+    let gzip = "Accept-Encoding: br;q=0.9, gzip\r\n";
+    let got = server.client().ask(get_with("/app.js", gzip));
+    assert_eq!(got.text(), "gzip, by its word");
+    let got = server.client().ask(get_with("/tiny.css", BROWSER));
+    assert_eq!(got.text(), "gzip of tiny");
+    let got = server.client().ask(get_with("/sub/", BROWSER));
+    assert_eq!(got.text(), "zstd of a page");
+    let got = server.client().ask(get_with("/photo.png", BROWSER));
+    assert_eq!((got.body.len(), got.field("Vary")), (3000, None));
+    let got = server.client().ask(get_with("/stale.js", gzip));
+    assert_eq!(got.field("Content-Encoding"), Some("gzip"));
+    assert_eq!(decoded(&got), text(3000).as_bytes());
+    // Without the field, and for a part, it is the file.
+    assert_eq!(server.client().ask(get("/app.js")).text(), text(3000));
+    let part = format!("{BROWSER}Range: bytes=0-3\r\n");
+    let got = server.client().ask(get_with("/app.js", &part));
+    assert_eq!((got.status, got.text()), (206, text(4)[..4].to_owned()));
+    // By its own name it is what it is.
+    let got = server.client().ask(get_with("/app.js.br", BROWSER));
+    assert_eq!(got.field("Content-Encoding"), None);
+}
+
+/// Real text: of what repeats itself too much, more effort does not always make less.
+fn prose(size: usize) -> Vec<u8> {
+    let guide = include_bytes!("../../../../docs/guide.md");
+    guide.iter().copied().cycle().take(size).collect()
+}
+
+#[test]
+fn a_file_is_compressed_once_and_kept() {
+    let root = Folder::new("compress");
+    // One that a core keeps in memory, and one that it does not.
+    let sizes = [("/small.json", 20_000), ("/large.json", 90_000)];
+    for (path, size) in sizes {
+        write_old(&root, &path[1..], &prose(size), 100);
+    }
+    let server = files(&root);
+    for (path, size) in sizes {
+        for coding in ["gzip", "br", "zstd"] {
+            let fields = format!("Accept-Encoding: {coding}\r\n");
+            let first = server.client().ask(get_with(path, &fields));
+            let kept = when_kept(&server, path, coding);
+            assert!(decoded(&kept) == prose(size), "{path} {coding}");
+            assert!(kept.body.len() < first.body.len(), "{path} {coding}");
+            for name in ["ETag", "Vary", "Content-Type", "Last-Modified"] {
+                assert_eq!(kept.field(name), first.field(name), "{name}");
+            }
+            let known = format!("{fields}If-None-Match: {}\r\n", kept.field("ETag").unwrap());
+            let got = server.client().ask(get_with(path, &known));
+            assert_eq!((got.status, got.field("ETag")), (304, kept.field("ETag")));
+            let head = server
+                .client()
+                .ask(format!("HEAD {path} HTTP/1.1\r\nHost: x\r\n{fields}\r\n"));
+            assert_eq!(head.field("Content-Encoding"), Some(coding));
+            assert_eq!(head.field("Content-Length"), kept.field("Content-Length"));
+        }
+    }
+    // A change is seen, and what was kept of the file before is nobody's any more.
+    root.write("small.json", &prose(30_000)[10_000..]);
+    dream_testkit::eventually("the new file is served", || {
+        let got = server.client().ask(get_with("/small.json", BROWSER));
+        decoded(&got) == prose(30_000)[10_000..]
+    });
+}
+
+#[test]
+fn a_restart_finds_what_was_compressed_before() {
+    let home = Folder::new("compress");
+    write_old(&home, "staticfiles/app.js", &prose(40_000), 100);
+    let start = || {
+        let places = ["--listen", "127.0.0.1:0", "--control", "127.0.0.1:0"];
+        let arguments = [&places[..], &["--state", "state"]].concat();
+        dream_testkit::Server::start_in(&binary(), home.path(), &arguments)
+    };
+    let folder = home.join("state/compressed");
+    let before = when_kept(&start(), "/app.js", "br");
+    let entries = || std::fs::read_dir(&folder).unwrap();
+    let path = entries().next().unwrap().unwrap().path();
+    let made = std::fs::metadata(&path).unwrap();
+    assert_eq!(made.permissions().mode() & 0o777, 0o600);
+    let after = when_kept(&start(), "/app.js", "br");
+    assert!(after.body == before.body);
+    let found = std::fs::metadata(&path).unwrap();
+    assert_eq!((entries().count(), made.ino()), (1, found.ino()));
+    // What was damaged meanwhile is not sent, but made again.
+    std::fs::write(&path, b"something else").unwrap();
+    let again = when_kept(&start(), "/app.js", "br");
+    assert!(again.body == before.body);
+    assert!(std::fs::metadata(&path).unwrap().len() > 1000);
 }

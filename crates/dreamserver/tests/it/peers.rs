@@ -10,7 +10,8 @@ use std::process::{Command, Output};
 
 use dream_testkit::{Folder, Server, eventually};
 
-use crate::start::{files, proxy_to};
+use crate::compress::decode;
+use crate::start::{files, get_with, proxy_to};
 
 /// Whether `program` can be used; where it must be there and is not, the test fails.
 pub(crate) fn has(program: &str, probe: &[&str]) -> bool {
@@ -110,7 +111,8 @@ fn nginx_behind_us() {
     let config = format!(
         "pid {0}/pid;\nerror_log stderr;\nmaster_process off;\nevents {{}}\nhttp {{\n  access_log off;\n  client_body_temp_path {0}/body;\n  \
          proxy_temp_path {0}/proxy;\n  fastcgi_temp_path {0}/fastcgi;\n  uwsgi_temp_path {0}/uwsgi;\n  scgi_temp_path {0}/scgi;\n  \
-         server {{\n    listen unix:{1};\n    root {0}/www;\n    location = /echo-host {{ return 200 \"$host $http_x_forwarded_for\"; }}\n  }}\n}}\n",
+         server {{\n    listen unix:{1};\n    root {0}/www;\n    gzip on;\n    gzip_vary on;\n    gzip_proxied any;\n    gzip_types text/plain;\n    \
+         default_type text/plain;\n    location = /echo-host {{ return 200 \"$host $http_x_forwarded_for\"; }}\n  }}\n}}\n",
         folder.text(),
         socket.display()
     );
@@ -153,6 +155,32 @@ fn nginx_behind_us() {
         ]),
         "304"
     );
+    folder.write("www/long.txt", LONG.repeat(300));
+    for accepted in ["gzip, br", "br, zstd;q=0.5", "identity"] {
+        comes_coded_once(&server, accepted);
+    }
+}
+
+const LONG: &str = "what becomes smaller, by whoever does it; ";
+
+/// What nginx has compressed is passed on; what it cannot give is made of what it gives. Either is known again.
+fn comes_coded_once(server: &Server, accepted: &str) {
+    let asked = |fields: &str| {
+        let request = get_with(
+            "/long.txt",
+            &format!("Accept-Encoding: {accepted}\r\n{fields}"),
+        );
+        server.client().ask(request)
+    };
+    let answer = asked("");
+    let coding = answer.field("Content-Encoding");
+    let expected = accepted.split([',', ';']).next();
+    assert_eq!(coding.or(Some("identity")), expected);
+    assert_eq!(answer.head.all("Vary"), ["Accept-Encoding"]);
+    assert!(decode(coding, &answer.body) == LONG.repeat(300).as_bytes());
+    let tag = answer.field("ETag").expect("nginx gives an ETag");
+    let again = asked(&format!("If-None-Match: {tag}\r\n"));
+    assert_eq!((again.status, again.body.len()), (304, 0), "{accepted}");
 }
 
 #[test]

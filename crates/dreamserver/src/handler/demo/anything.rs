@@ -1,8 +1,7 @@
 //! What a client has sent, told back to it as JSON.
 
-use super::plain::add;
 use crate::error;
-use crate::exchange::{Body, BodyError, Peer, Request, Response};
+use crate::exchange::{Body, BodyError, Peer, Request, Response, put};
 use aws_lc_rs::digest;
 use dream_http::{Fields, Name, Version};
 use serde::Serialize;
@@ -73,8 +72,16 @@ pub(super) async fn answer(request: &mut Request) -> Response {
     let mut json = serde_json::to_vec_pretty(&facts).unwrap_or_default();
     json.push(b'\n');
     let mut response = Response::new(200);
-    add(&mut response, Name::ContentType, b"application/json");
-    add(&mut response, Name::XContentTypeOptions, b"nosniff");
+    put(
+        &mut response.head.fields,
+        Name::ContentType,
+        b"application/json",
+    );
+    put(
+        &mut response.head.fields,
+        Name::XContentTypeOptions,
+        b"nosniff",
+    );
     response.body = Body::from(json);
     response
 }

@@ -1,8 +1,7 @@
 //! Bodies that are made while they are sent.
 
 use super::ask::{self, Wrong};
-use super::plain::add;
-use crate::exchange::{Body, Request, Response, Source};
+use crate::exchange::{Body, Request, Response, Source, put};
 use aws_lc_rs::rand;
 use bytes::Bytes;
 use dream_http::Name;
@@ -55,13 +54,13 @@ pub(super) fn events(request: &Request) -> Result<Response, Wrong> {
     let mut series = Series::spread(count, Duration::ZERO, interval, event);
     series.next = seen.map_or(0, |seen| seen.saturating_add(1)).min(count);
     let mut response = answer(b"text/event-stream", series);
-    add(&mut response, Name::CacheControl, b"no-store");
+    put(&mut response.head.fields, Name::CacheControl, b"no-store");
     Ok(response)
 }
 
 fn answer(media_type: &[u8], source: impl Source + 'static) -> Response {
     let mut response = Response::new(200);
-    add(&mut response, Name::ContentType, media_type);
+    put(&mut response.head.fields, Name::ContentType, media_type);
     response.body = Body::from_source(source);
     response
 }
@@ -157,8 +156,11 @@ const PIECE: u64 = 16 * 1024;
 /// Enough to see how a client takes a large body.
 const MOST_BYTES: u64 = 100 * 1000 * 1000;
 
+/// Enough to fill the buffers on the way, so that a slow client is seen to be waited for.
 const MOST_LINES: u32 = 10_000;
 
+/// Each is a chunk of work for the timer: a hundred a second.
 const MOST_DRIPS: u32 = 1000;
 
+/// With the longest interval nearly three hours.
 const MOST_EVENTS: u32 = 1000;

@@ -1,7 +1,7 @@
 //! Answers that are there at once, or after a while.
 
 use super::ask::{self, Wrong};
-use crate::exchange::{Body, Request, Response};
+use crate::exchange::{Body, Request, Response, put};
 use dream_http::{Name, ResponseHead, reason_phrase, target::decode_escapes};
 use std::time::Duration;
 
@@ -29,13 +29,13 @@ pub(super) fn status(request: &Request, strip: usize) -> Result<Response, Wrong>
         false => Response::new(status),
     };
     match status {
-        301..=303 | 305 | 307 | 308 => add(&mut response, Name::Location, b"/"),
-        401 => add(
-            &mut response,
+        301..=303 | 305 | 307 | 308 => put(&mut response.head.fields, Name::Location, b"/"),
+        401 => put(
+            &mut response.head.fields,
             Name::WwwAuthenticate,
             b"Basic realm=\"demo\"",
         ),
-        429 | 503 => add(&mut response, Name::RetryAfter, b"1"),
+        429 | 503 => put(&mut response.head.fields, Name::RetryAfter, b"1"),
         _ => {}
     }
     Ok(response)
@@ -59,17 +59,15 @@ pub(super) fn text(status: u16, text: Vec<u8>) -> Response {
         Ok(_) => b"text/plain; charset=utf-8",
         Err(_) => b"text/plain",
     };
-    add(&mut response, Name::ContentType, media_type);
+    put(&mut response.head.fields, Name::ContentType, media_type);
     // What the client itself has said is never to be run by it.
-    add(&mut response, Name::XContentTypeOptions, b"nosniff");
+    put(
+        &mut response.head.fields,
+        Name::XContentTypeOptions,
+        b"nosniff",
+    );
     response.body = Body::from(text);
     response
-}
-
-/// Adds a field whose value is known to be one.
-pub(super) fn add(response: &mut Response, name: Name, value: &[u8]) {
-    let added = response.head.fields.append(name, value);
-    debug_assert!(added.is_ok(), "only visible characters");
 }
 
 /// Longer than any client's patience is tried for, and shorter than the drain.

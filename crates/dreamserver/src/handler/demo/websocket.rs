@@ -3,9 +3,8 @@
 //! The exchange ends with a 101, behind which the connection is a tunnel. Its other end is a pair of sockets of our own, with
 //! the library behind them.
 
-use super::plain::add;
 use crate::error;
-use crate::exchange::{Body, Request, Response, Tunnel};
+use crate::exchange::{Body, Request, Response, Tunnel, put};
 use crate::stream::Stream;
 use dream_http::{Fields, Name};
 use futures_util::{SinkExt, StreamExt};
@@ -23,7 +22,7 @@ pub(super) fn answer(request: &Request) -> Response {
         let detail = "Here is a WebSocket: ask for it with Connection: Upgrade, Upgrade: websocket, Sec-WebSocket-Version: 13 \
                       and a Sec-WebSocket-Key.";
         let mut response = error::page(426, request, detail);
-        add(&mut response, Name::Upgrade, b"websocket");
+        put(&mut response.head.fields, Name::Upgrade, b"websocket");
         let added = response
             .head
             .fields
@@ -50,7 +49,7 @@ fn key(fields: &Fields) -> Option<&[u8]> {
 
 fn switch(accept: &str, tunnel: Tunnel) -> Response {
     let mut response = Response::new(101);
-    add(&mut response, Name::Upgrade, b"websocket");
+    put(&mut response.head.fields, Name::Upgrade, b"websocket");
     let fields = &mut response.head.fields;
     let added = fields.append_text(b"Sec-WebSocket-Accept", accept.as_bytes());
     debug_assert!(added.is_ok(), "base64 is a value");

@@ -13,12 +13,12 @@ use std::io;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use super::describe::put;
 use super::find::{Missing, missing};
 use super::root::blocking;
 use super::store::Store;
 use super::{Files, redirect_to_folder};
 use crate::error;
+use crate::exchange::put;
 use crate::exchange::{Body, Request, Response, Source};
 use entries::{Entries, NoEntries};
 use order::Order;

@@ -1,11 +1,13 @@
 //! What the head of an answer says about a file, made once and copied for each answer.
 
-use dream_http::{Fields, Name, ResponseHead};
+use dream_http::{Coding, Name, ResponseHead};
 use std::borrow::Cow;
 use std::time::SystemTime;
 
 use super::conditional::Validators;
 use super::identity::Identity;
+use super::versions::KnownVersions;
+use crate::exchange::put;
 use crate::spare;
 
 /// The head that announces a whole file, and the parts that other answers need.
@@ -15,6 +17,8 @@ pub(super) struct Description {
     /// Nothing as long as it is not known.
     etag: Option<Box<str>>,
     modified: SystemTime,
+    /// Nothing if there cannot be any.
+    versions: Option<KnownVersions>,
 }
 
 impl Description {
@@ -42,7 +46,46 @@ impl Description {
             whole,
             etag: Some(etag.into()),
             modified,
+            versions: None,
         }
+    }
+
+    /// The same of a file that may have compressed versions.
+    pub(super) fn with_versions(mut self, versions: KnownVersions) -> Description {
+        put(&mut self.whole.fields, Name::Vary, b"Accept-Encoding");
+        self.versions = Some(versions);
+        self
+    }
+
+    /// What is known of its compressed versions, if there may be any.
+    pub(super) fn versions(&self) -> Option<&KnownVersions> {
+        self.versions.as_ref()
+    }
+
+    /// The same of a file that holds this coding of what its name says. Its tag is its own, also where times and sizes are equal.
+    pub(super) fn coded(&self, coding: Coding) -> Description {
+        let tag = self.etag.as_deref().and_then(|tag| tag.strip_suffix('"'));
+        let tag = tag.map(|tag| format!("{tag}-{}\"", coding.as_str()));
+        let mut coded = self.with_tag(tag.as_deref());
+        coded.note_coding(coding);
+        coded
+    }
+
+    /// The same of a coding of it that was made here: as good as what is made on its way out, so the tag is the same weak one.
+    pub(super) fn kept(&self, coding: Coding) -> Description {
+        let weak = self.etag.as_deref().map(|tag| format!("W/{tag}"));
+        let mut kept = self.with_tag(weak.as_deref());
+        kept.etag.clone_from(&self.etag);
+        kept.note_coding(coding);
+        kept
+    }
+
+    fn note_coding(&mut self, coding: Coding) {
+        self.versions = None;
+        let fields = &mut self.whole.fields;
+        put(fields, Name::ContentEncoding, coding.as_str().as_bytes());
+        // Parts are of the file as it is.
+        fields.remove(Name::AcceptRanges);
     }
 
     /// The same with another tag, or without one.
@@ -56,6 +99,7 @@ impl Description {
             whole,
             etag: tag.map(Into::into),
             modified: self.modified,
+            versions: self.versions.clone(),
         }
     }
 
@@ -110,8 +154,10 @@ impl Description {
         if let Some(etag) = &self.etag {
             put(&mut head.fields, Name::Etag, etag.as_bytes());
         }
-        if let Some(control) = self.whole.fields.get(Name::CacheControl) {
-            put(&mut head.fields, Name::CacheControl, control);
+        for name in [Name::CacheControl, Name::Vary] {
+            if let Some(value) = self.whole.fields.get(name) {
+                put(&mut head.fields, name, value);
+            }
         }
         head
     }
@@ -130,10 +176,4 @@ impl Description {
         put(&mut head.fields, Name::CacheControl, b"no-store");
         head
     }
-}
-
-/// Adds a field whose value is made here, of digits, names and tags that may stand in one.
-pub(super) fn put(fields: &mut Fields, name: Name, value: &[u8]) {
-    let added = fields.append(name, value);
-    debug_assert!(added.is_ok(), "{name:?} cannot be {value:?}");
 }

@@ -1,6 +1,7 @@
 //! From a name to what is served under it: memory first, then the disk.
 
 use bytes::Bytes;
+use dream_http::Coding;
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
@@ -20,6 +21,7 @@ use super::open::OpenFile;
 use super::read::{self, Loaded};
 use super::root::{Opened, Root, blocking};
 use super::store::{Store, StoredFile};
+use super::versions::KnownVersions;
 use crate::exchange::{Body, FileBody, PartsBody, SharedFile};
 
 /// What stands under a name.
@@ -54,6 +56,13 @@ impl Content {
         match self {
             Content::Memory(file) => &file.description,
             Content::Disk(open) => &open.description,
+        }
+    }
+
+    pub(super) fn identity(&self) -> &Identity {
+        match self {
+            Content::Memory(file) => &file.identity,
+            Content::Disk(open) => &open.identity,
         }
     }
 
@@ -125,10 +134,7 @@ impl Files {
             self.open_index(&root, name).await?
         } else {
             let opened = root.open_below(name).await.map_err(missing)?;
-            Named {
-                opened,
-                name: name.to_vec(),
-            }
+            Named::plain(opened, name.to_vec())
         };
         match opened.opened.kind {
             Kind::File => {
@@ -183,7 +189,8 @@ impl Files {
         }
         let name = self.root.file_name().unwrap_or_default();
         let name = name.as_bytes().to_vec();
-        let content = self.load(store, key, Named { opened, name }, now).await?;
+        let named = Named::plain(opened, name);
+        let content = self.load(store, key, named, now).await?;
         Ok(Found::Content(content))
     }
 
@@ -212,7 +219,7 @@ impl Files {
         for index in &self.index {
             let name = [folder, index.as_bytes()].concat();
             match root.open_below(&name).await.map_err(missing) {
-                Ok(opened) if opened.kind == Kind::File => return Ok(Named { opened, name }),
+                Ok(opened) if opened.kind == Kind::File => return Ok(Named::plain(opened, name)),
                 Ok(_) | Err(Missing::File) => {}
                 Err(failed) => return Err(failed),
             }
@@ -222,14 +229,18 @@ impl Files {
 
     /// Takes a small file into the store, unless it is there and unchanged, and keeps a large one open; `checked` is when its root was
     /// looked up.
-    async fn load(
+    pub(super) async fn load(
         &self,
         store: &Store,
         key: &[u8],
         named: Named,
         checked: Instant,
     ) -> Result<Content, Missing> {
-        let Named { opened, name } = named;
+        let Named {
+            opened,
+            name,
+            coding,
+        } = named;
         let Opened { file, identity, .. } = opened;
         if store.keeps(identity.size)
             && let Some(file) = store.confirm(key, &identity, checked)
@@ -238,12 +249,7 @@ impl Files {
         }
         let wall = SystemTime::now();
         let loaded = read::load(file, identity, |size| store.keeps(size)).await;
-        let media_type = match &self.content_type {
-            Some(chosen) => chosen.into(),
-            None => content_type(&name),
-        };
-        let describe =
-            |identity| Description::new(&media_type, identity, wall, self.cache.find(&name));
+        let describe = |identity: &_| self.describe(&name, coding, identity, wall);
         Ok(match loaded.map_err(Missing::Failed)? {
             Loaded::Small(identity, bytes) => {
                 let (description, bytes) = self.tag_small(describe(&identity), bytes).await?;
@@ -267,6 +273,31 @@ impl Files {
                 Content::Disk(open)
             }
         })
+    }
+
+    /// What is said of a file with this name, or of a coding of it.
+    fn describe(
+        &self,
+        name: &[u8],
+        coding: Option<Coding>,
+        identity: &Identity,
+        wall: SystemTime,
+    ) -> Description {
+        let media_type = match &self.content_type {
+            Some(chosen) => chosen.into(),
+            None => content_type(name),
+        };
+        let plain = Description::new(&media_type, identity, wall, self.cache.find(name));
+        let varying = match &self.versions {
+            Some(versions) if versions.fit(&media_type) => {
+                plain.with_versions(KnownVersions::of(name))
+            }
+            _ => plain,
+        };
+        match coding {
+            Some(coding) => varying.coded(coding),
+            None => varying,
+        }
     }
 
     /// A small file with the tag of its content, if that is what tags are made of.
@@ -293,9 +324,22 @@ impl Files {
 }
 
 /// An open file and the name under which it was found.
-struct Named {
-    opened: Opened,
-    name: Vec<u8>,
+pub(super) struct Named {
+    pub(super) opened: Opened,
+    pub(super) name: Vec<u8>,
+    /// What it holds is a coding of what its name says.
+    pub(super) coding: Option<Coding>,
+}
+
+impl Named {
+    fn plain(opened: Opened, name: Vec<u8>) -> Named {
+        let coding = None;
+        Named {
+            opened,
+            name,
+            coding,
+        }
+    }
 }
 
 /// A file that may not be read looks like one that is not there: whoever asks learns nothing.

@@ -50,6 +50,18 @@ impl Identity {
         }
     }
 
+    /// Was this file written to before the other, by whole seconds? What was made in one go may be so by less.
+    pub(super) fn is_older_than(&self, other: &Identity) -> bool {
+        self.modified.0 < other.modified.0
+    }
+
+    /// All of it as text.
+    pub(super) fn label(&self) -> String {
+        let ((modified, modified_nanos), (changed, changed_nanos)) = (self.modified, self.changed);
+        let (device, inode, size) = (self.device, self.inode, self.size);
+        format!("{device} {inode} {size} {modified}.{modified_nanos} {changed}.{changed_nanos}")
+    }
+
     /// A strong entity tag (RFC 9110 §8.8.3) of the time of change and the size, but not of the inode: two machines with copies
     /// of one tree agree.
     pub(super) fn etag(&self) -> String {

@@ -22,6 +22,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod upload;
+mod versions;
 mod walk;
 
 use dream_http::{Method, Name};
@@ -33,12 +34,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::error::page;
+use crate::exchange::put;
 use crate::exchange::{Body, Request, Response};
 use crate::spare;
 pub use cache::{CacheControl, CacheRules, InvalidRule, NamePattern};
 pub use candidate::{Candidate, InvalidCandidate};
 use conditional::{Verdict, evaluate, single};
-use describe::put;
 use digest::Digests;
 pub use digest::TagOf;
 use find::{Content, Found, KEY_PREFIX, Missing, remembered};
@@ -50,6 +51,7 @@ use root::Way;
 pub use store::Store;
 pub use upload::Options as UploadOptions;
 use upload::Uploads;
+pub use versions::{Kept, Versions};
 
 /// What is served, and how.
 #[derive(Clone, Debug)]
@@ -73,6 +75,8 @@ pub struct Options {
     pub browse: bool,
     /// What clients may change, if they may change anything; not together with `hidden`.
     pub upload: Option<UploadOptions>,
+    /// Which compressed versions the files may have; none if there are not to be any.
+    pub versions: Option<Versions>,
 }
 
 impl Default for Options {
@@ -87,6 +91,7 @@ impl Default for Options {
             content_type: None,
             browse: false,
             upload: None,
+            versions: None,
         }
     }
 }
@@ -103,6 +108,7 @@ pub struct Files {
     cache: CacheRules,
     /// The tags of large files, where they are made of the content.
     digests: Option<Digests>,
+    versions: Option<Versions>,
     /// The root is a file: then that is all there is.
     is_single: bool,
     way: Way,
@@ -138,6 +144,7 @@ impl Files {
                 TagOf::Time => None,
                 TagOf::Content => Some(Digests::default()),
             },
+            versions: options.versions,
             way,
         }
     }
@@ -206,8 +213,14 @@ impl Files {
             }
             _ => None,
         };
-        let response = match known {
-            Some(content) if !lacks_tag(request, &content) => send(request, &content),
+        let ready = match known {
+            Some(content) if !lacks_tag(request, &content) => {
+                self.ready_version(store, request, content, now)
+            }
+            _ => None,
+        };
+        let response = match ready {
+            Some(content) => send(request, &content),
             // Boxed, as it is rare and large: the memory of a connection is that of its largest wait.
             _ => Box::pin(self.look_up(store, request, path, named.map(|()| &*key), now)).await,
         };
@@ -232,7 +245,10 @@ impl Files {
                 Ok(Found::Content(_)) if self.lacks_slash(request, path) => {
                     redirect_to_folder(request)
                 }
-                Ok(Found::Content(content)) => self.send_tagged(request, content).await,
+                Ok(Found::Content(content)) => {
+                    let version = self.version(store, request, content, now).await;
+                    self.send_tagged(request, version).await
+                }
                 Ok(Found::Folder) => redirect_to_folder(request),
                 Err(Missing::File) if self.lists(path) => {
                     self.list(store, request, path, &key[KEY_PREFIX..], now)
@@ -264,7 +280,10 @@ impl Files {
             Ok((Found::Content(_), Candidate::Asked { .. })) if self.lacks_slash(request, path) => {
                 redirect_to_folder(request)
             }
-            Ok((Found::Content(content), _)) => self.send_tagged(request, content).await,
+            Ok((Found::Content(content), _)) => {
+                let version = self.version(store, request, content, now).await;
+                self.send_tagged(request, version).await
+            }
             Err(missing) => match key.filter(|_| self.lists(path)) {
                 Some(key) if matches!(missing, Missing::File) => {
                     self.list(store, request, path, &key[KEY_PREFIX..], now)

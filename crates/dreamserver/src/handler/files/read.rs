@@ -4,11 +4,10 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 use super::identity::Identity;
 use super::root::blocking;
-use crate::exchange::Ends;
+use crate::exchange::{Ends, read_cached, read_waiting};
 
 /// What was read of a file, and what the file was then.
 pub(super) enum Loaded {
@@ -60,7 +59,7 @@ async fn read(file: File, size: usize) -> io::Result<(File, Vec<u8>)> {
         return Ok((file, bytes));
     }
     blocking(move || {
-        let got = read_waiting(&file, &mut bytes, have)?;
+        let got = read_waiting(&file, &mut bytes, 0, have)?;
         bytes.truncate(got);
         Ok((file, bytes))
     })
@@ -84,40 +83,6 @@ async fn read_ends(file: File, size: u64) -> io::Result<(File, Option<Ends>)> {
         Err(error) => Err(error),
     })
     .await
-}
-
-/// Reads what needs no disk, from the byte `at` on; tells how much that was. An error is for [`read_waiting`] to meet again.
-#[cfg(target_os = "linux")]
-fn read_cached(file: &File, bytes: &mut [u8], at: u64) -> usize {
-    use rustix::io::{ReadWriteFlags, preadv2};
-    let mut have = 0;
-    while have < bytes.len() {
-        let mut rest = [io::IoSliceMut::new(&mut bytes[have..])];
-        match preadv2(file, &mut rest, at + have as u64, ReadWriteFlags::NOWAIT) {
-            Ok(0) | Err(_) => break,
-            Ok(count) => have += count,
-        }
-    }
-    have
-}
-
-/// Other systems cannot be asked for this.
-#[cfg(not(target_os = "linux"))]
-fn read_cached(_file: &File, _bytes: &mut [u8], _at: u64) -> usize {
-    0
-}
-
-/// Reads on from `have`; tells how much is there in the end.
-fn read_waiting(file: &File, bytes: &mut [u8], mut have: usize) -> io::Result<usize> {
-    while have < bytes.len() {
-        match file.read_at(&mut bytes[have..], have as u64) {
-            Ok(0) => break,
-            Ok(count) => have += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(have)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::root::Way;
 use super::{Files, Options, Store};
-use crate::exchange::{Body, Peer, Request, RequestId, Response};
+use crate::exchange::{Body, Request, Response};
 
 /// A folder `root` with some files, beside a `secret` that must never be served.
 struct Site {
@@ -130,16 +130,7 @@ fn request(method: &str, path: &str, fields: &[(Name, &str)]) -> Request {
     for (name, value) in fields {
         head.fields.append(*name, value.as_bytes()).unwrap();
     }
-    Request {
-        head: head.into(),
-        body: Body::Empty,
-        peer: Peer::local().into(),
-        id: RequestId::from_uuid(uuid::Uuid::now_v7()),
-        received: Instant::now(),
-        interim: None,
-        account: None,
-        values: Vec::new(),
-    }
+    Request::of_nobody(head)
 }
 
 fn text_of(body: &mut Body) -> String {

@@ -22,8 +22,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Files;
-use super::describe::put;
 use super::root::{Root, blocking};
+use crate::exchange::put;
 use crate::exchange::{Body, BodyError, BodyHandle, Request, Response};
 use beside::{Beside, Done, Place, remove};
 use elsewhere::Elsewhere;
@@ -96,7 +96,7 @@ impl Files {
     /// 2. is there room? (`quota`)
     /// 3. does the client know what it replaces? (RFC 9110 §13.2)
     /// 4. the body is written beside its place (`beside`)
-    /// 5. it takes its place: 201 if that was free, 204 if not
+    /// 5. it takes its place: 201 if that was free or the file was posted, 204 if not
     pub async fn change(&self, request: &mut Request, path: &[u8]) -> Response {
         let changed = match &self.uploads {
             None => Err(Refusal::Answer(405, "Files can only be read here.")),

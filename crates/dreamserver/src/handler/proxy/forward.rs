@@ -1,7 +1,7 @@
 //! What a proxy takes out of a head and what it puts in (RFC 9110 §7.6).
 
 use super::forwarded::{Forwarding, is_forwarding};
-use crate::exchange::Request;
+use crate::exchange::{Request, put};
 use crate::upstream::Upstream;
 use dream_http::{Fields, Method, Name, NameSet, RequestHead, ResponseHead, Version};
 use ipnet::IpNet;
@@ -57,13 +57,13 @@ pub(super) fn prepare_request(
     forwarding.write(request);
     let fields = &mut request.head.fields;
     if wants_trailers {
-        append(fields, Name::Te, b"trailers");
+        put(fields, Name::Te, b"trailers");
     }
-    append(fields, Name::Via, b"1.1 dreamserver");
-    append(fields, Name::XRequestId, request.id.as_bytes());
+    put(fields, Name::Via, b"1.1 dreamserver");
+    put(fields, Name::XRequestId, request.id.as_bytes());
     if !fields.has(Name::Host) {
         // HTTP/1.0 may lack it, HTTP/1.1 may not.
-        append(fields, Name::Host, upstream.host().as_bytes());
+        put(fields, Name::Host, upstream.host().as_bytes());
     }
 }
 
@@ -71,7 +71,7 @@ pub(super) fn prepare_request(
 pub(super) fn prepare_response(head: &mut ResponseHead, upgrade: Option<&str>) {
     let switched = upgrade.is_some() && head.status == 101;
     remove_hop_by_hop(&mut head.fields, switched);
-    append(&mut head.fields, Name::Via, b"1.1 dreamserver");
+    put(&mut head.fields, Name::Via, b"1.1 dreamserver");
 }
 
 /// Fields that concern one connection only, even where `Connection` does not say so (RFC 9110 §7.6.1).
@@ -147,9 +147,3 @@ const MEANING: NameSet = NameSet::of(&[
     Name::ContentType,
     Name::Authorization,
 ]);
-
-/// Adds a field whose value is known to be clean: our own text, or text from a parsed head.
-pub(super) fn append(fields: &mut Fields, name: Name, value: &[u8]) {
-    let added = fields.append(name, value);
-    debug_assert!(added.is_ok(), "a clean value was refused");
-}

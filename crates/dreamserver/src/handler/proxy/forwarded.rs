@@ -3,9 +3,8 @@
 //! Both families are written from one list of addresses, so they can never disagree. Only a trusted
 //! peer's list is taken over; anyone else could write anything into it.
 
-use super::forward::append;
 use crate::digits::address;
-use crate::exchange::{Peer, Request};
+use crate::exchange::{Peer, Request, put};
 use crate::spare;
 use dream_http::{Fields, Name};
 use ipnet::IpNet;
@@ -91,11 +90,11 @@ fn introduction(peer: &Peer) -> Fields {
     let mut ip = Vec::new();
     address(peer.ip(), &mut ip);
     let mut fields = Fields::new();
-    append(&mut fields, Name::XForwardedFor, &ip);
+    put(&mut fields, Name::XForwardedFor, &ip);
     let scheme = peer.scheme.as_str();
-    append(&mut fields, Name::XForwardedProto, scheme.as_bytes());
-    append(&mut fields, Name::XForwardedPort, &port(peer));
-    append(&mut fields, Name::XRealIp, &ip);
+    put(&mut fields, Name::XForwardedProto, scheme.as_bytes());
+    put(&mut fields, Name::XForwardedPort, &port(peer));
+    put(&mut fields, Name::XRealIp, &ip);
     append_subject(&mut fields, peer);
     fields
 }
@@ -119,11 +118,11 @@ fn pass_on(request: &mut Request, addresses: &[IpAddr], real: IpAddr, told: Told
     }
     write_parameters(&proto, &host, &mut forwarded);
     let fields = &mut request.head.fields;
-    append(fields, Name::XForwardedFor, &list);
-    append(fields, Name::XForwardedProto, &proto);
+    put(fields, Name::XForwardedFor, &list);
+    put(fields, Name::XForwardedProto, &proto);
     let port = told.port.unwrap_or_else(|| port(&peer));
-    append(fields, Name::XForwardedPort, &port);
-    append(fields, Name::XRealIp, real.to_string().as_bytes());
+    put(fields, Name::XForwardedPort, &port);
+    put(fields, Name::XRealIp, real.to_string().as_bytes());
     append_subject(fields, &peer);
     append_host(fields, &host, &forwarded);
 }
@@ -132,7 +131,7 @@ fn pass_on(request: &mut Request, addresses: &[IpAddr], real: IpAddr, told: Told
 fn append_subject(fields: &mut Fields, peer: &Peer) {
     let security = peer.security.as_deref();
     if let Some(client) = security.and_then(|security| security.client.as_ref()) {
-        append(fields, Name::XClientSubject, client.subject.as_bytes());
+        put(fields, Name::XClientSubject, client.subject.as_bytes());
     }
 }
 
@@ -142,9 +141,9 @@ fn port(peer: &Peer) -> Vec<u8> {
 
 fn append_host(fields: &mut Fields, host: &[u8], forwarded: &[u8]) {
     if !host.is_empty() {
-        append(fields, Name::XForwardedHost, host);
+        put(fields, Name::XForwardedHost, host);
     }
-    append(fields, Name::Forwarded, forwarded);
+    put(fields, Name::Forwarded, forwarded);
 }
 
 /// An address as an element of `Forwarded`: IPv6 stands in brackets and quotes (RFC 7239 §6).
@@ -261,23 +260,17 @@ fn starts_with(text: &[u8], prefix: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exchange::{Body, RequestId};
-    use std::time::Instant;
+    use crate::exchange::RequestId;
 
     fn request(peer: &str, fields: &[(&str, &str)]) -> Request {
+        let peer = Peer {
+            remote: std::net::SocketAddr::new(peer.parse().unwrap(), 1),
+            ..Peer::local()
+        };
         let mut request = Request {
-            head: dream_http::RequestHead::new().into(),
-            body: Body::Empty,
-            peer: Peer {
-                remote: std::net::SocketAddr::new(peer.parse().unwrap(), 1),
-                ..Peer::local()
-            }
-            .into(),
+            peer: peer.into(),
             id: RequestId::parse(b"x").unwrap(),
-            received: Instant::now(),
-            interim: None,
-            account: None,
-            values: Vec::new(),
+            ..Request::of_nobody(dream_http::RequestHead::new())
         };
         let head = &mut request.head.fields;
         head.append(Name::Host, b"example.com").unwrap();

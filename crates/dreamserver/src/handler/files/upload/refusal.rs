@@ -4,8 +4,8 @@ use dream_http::Name;
 use rustix::io::Errno;
 use std::io;
 
-use super::super::describe::put;
 use crate::error;
+use crate::exchange::put;
 use crate::exchange::{BodyError, Request, Response};
 
 /// Why a file is not changed.

@@ -6,12 +6,11 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::task::{Context, Poll};
-use std::time::Instant;
 use tempfile::TempDir;
 
 use super::super::root::Way;
 use super::super::{Files, Options, Store, UploadOptions};
-use crate::exchange::{Body, Peer, Request, RequestId, Response, Source};
+use crate::exchange::{Body, Request, Response, Source};
 
 /// A root that may be changed, beside a `secret` that may not.
 struct Site {
@@ -80,14 +79,8 @@ fn request(method: &str, path: &str, body: Body) -> Request {
     let json = b"application/json";
     head.fields.append(Name::Accept, json).unwrap();
     Request {
-        head: head.into(),
         body,
-        peer: Peer::local().into(),
-        id: RequestId::from_uuid(uuid::Uuid::now_v7()),
-        received: Instant::now(),
-        interim: None,
-        account: None,
-        values: Vec::new(),
+        ..Request::of_nobody(head)
     }
 }
 

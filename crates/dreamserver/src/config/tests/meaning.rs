@@ -1,10 +1,10 @@
 //! What the configuration file means, and what is said about a wrong one.
 
-use dreamserver::address::{EndpointAddress, ListenAddress};
-use dreamserver::config::{
-    AccessLog, Config, HandlerConfig, MiddlewareConfig, RouteConfig, reference,
+use crate::address::{EndpointAddress, ListenAddress};
+use crate::config::{
+    AccessLog, Config, HandlerConfig, MiddlewareConfig, RouteConfig, Strip, reference,
 };
-use dreamserver::exchange::Scheme;
+use crate::exchange::Scheme;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -229,9 +229,7 @@ fn what_a_site_says_holds_for_its_routes() {
         panic!("two routes")
     };
     assert_eq!((proxy.max_body, files.max_body), (Some(5), Some(6)));
-    let strip = proxy.strip.as_ref().unwrap();
-    assert_eq!(strip.apply(b"/v1/x"), b"/x");
-    assert_eq!(strip.apply(b"/v1"), b"/");
+    assert_eq!(proxy.strip.as_ref().map(Strip::as_str), Some("/v1"));
     let [
         MiddlewareConfig::Compress(compress),
         MiddlewareConfig::Headers(first),

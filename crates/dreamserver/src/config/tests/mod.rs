@@ -1,5 +1,7 @@
 //! That no text panics, and that every default is of its kind.
 
+mod meaning;
+
 use super::file::{FieldsTable, FileTable, HeadersTable, RedirectTable, RespondTable, SiteTable};
 use super::*;
 use proptest::prelude::*;
