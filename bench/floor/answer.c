@@ -1,11 +1,12 @@
 /* A fixed-answer HTTP/1.1 server: what a request costs when nothing has to be decided.
  *
- *     answer PORT
+ *     answer PORT ORDERS
  *
  * It is the floor under the file scenarios, and the origin behind the proxies. One thread and one edge-triggered epoll;
  * a keep-alive request costs one recv and one sendmsg, and a share of an epoll_wait. Answers are built at the start;
  * large bodies leave by sendfile, and bodies of requests are dropped in the kernel (MSG_TRUNC). It trusts its peers: a
- * request that it does not understand ends the connection or is answered with 404.
+ * request that it does not understand ends the connection or is answered with 404. ORDERS is a file, which is kept in memory and
+ * answered as JSON.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -22,6 +23,7 @@
 #include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -56,13 +58,13 @@ struct connection {
     char head[HEAD];
 };
 
-enum which { ONE_K, HUNDRED_K, ONE_M, TEN_M, CHUNKED, UPLOAD, SWALLOWED, NOT_FOUND, ANSWERS };
+enum which { ONE_K, HUNDRED_K, ONE_M, TEN_M, ORDERS, CHUNKED, UPLOAD, SWALLOWED, NOT_FOUND, ANSWERS };
 static struct answer answers[ANSWERS];
 static char count_text[] = "00000000000000000000"; /* the body of /swallowed: */
 static size_t swallowed;                           /* bytes of request bodies so far */
 static int epoll_fd, listener;
 
-static void build_answers(void);
+static void build_answers(const char *orders);
 static void listen_on(int port);
 static void tell_time(void);
 static void accept_all(void);
@@ -70,10 +72,10 @@ static void serve(struct connection *c, bool ended);
 
 int main(int argc, char **argv)
 {
-    if (argc != 2)
-        return fprintf(stderr, "usage: answer PORT\n"), 2;
+    if (argc != 3)
+        return fprintf(stderr, "usage: answer PORT ORDERS\n"), 2;
     signal(SIGPIPE, SIG_IGN);
-    build_answers();
+    build_answers(argv[2]);
     listen_on(atoi(argv[1]));
     struct epoll_event events[EVENTS];
     for (;;) {
@@ -301,6 +303,20 @@ static char *chunks(size_t *length)
     return text;
 }
 
+static char *content(const char *path, size_t *length)
+{
+    struct stat status;
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    char *text = file >= 0 && fstat(file, &status) == 0 ? malloc(status.st_size) : NULL;
+    if (!text || read(file, text, status.st_size) != status.st_size) {
+        perror(path);
+        exit(1);
+    }
+    close(file);
+    *length = status.st_size;
+    return text;
+}
+
 /* In the working folder, so that the disk and its cache are those of the files that others serve. */
 static int file_of(const char *body, size_t length)
 {
@@ -325,8 +341,9 @@ static void build(enum which which, const char *path, const char *body, size_t l
         char *head;
         int n = asprintf(&head,
                          "HTTP/1.1 %s\r\nServer: answer\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
-                         "Content-Type: text/plain\r\n%s%s\r\n\r\n",
-                         which == NOT_FOUND ? "404 Not Found" : "200 OK", framing, closing ? "\r\nConnection: close" : "");
+                         "Content-Type: %s\r\n%s%s\r\n\r\n",
+                         which == NOT_FOUND ? "404 Not Found" : "200 OK",
+                         which == ORDERS ? "application/json" : "text/plain", framing, closing ? "\r\nConnection: close" : "");
         a->heads[closing] = (struct iovec){head, n};
         a->dates[closing] = strstr(head, "Date: ") + 6;
     }
@@ -335,14 +352,15 @@ static void build(enum which which, const char *path, const char *body, size_t l
     a->file = file_of(body, length);
 }
 
-static void build_answers(void)
+static void build_answers(const char *orders)
 {
-    size_t length;
-    char *pieces = chunks(&length);
+    size_t length, length_of_orders;
+    char *pieces = chunks(&length), *list = content(orders, &length_of_orders);
     build(ONE_K, "/1k.txt", xs(1 << 10), 1 << 10);
     build(HUNDRED_K, "/100k.txt", xs(100 << 10), 100 << 10);
     build(ONE_M, "/1m.txt", xs(1 << 20), 1 << 20);
     build(TEN_M, "/10m.txt", xs(10 << 20), 10 << 20);
+    build(ORDERS, "/orders.json", list, length_of_orders);
     build(CHUNKED, "/chunked", pieces, length);
     build(UPLOAD, "/upload", "received\n", 9);
     build(SWALLOWED, "/swallowed", count_text, sizeof count_text - 1);

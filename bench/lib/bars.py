@@ -85,6 +85,11 @@ class Bar:
     figure: object
     bar: float = None
     goal: float = None
+    size: Against = None  # without an answer at most as long as the other's, it does not count
+
+
+def compressed(title, scenario, other):
+    return Bar(title, f"× {other}", Against(scenario, (other,)), 0.80, size=Against(scenario, (other,), "body_bytes"))
 
 
 BARS = (
@@ -111,6 +116,14 @@ BARS = (
     Bar("memory of an idle TLS connection", "× nginx", IdleAgainst("tls-idle", "nginx", "8000"), 0.70),
     Bar("p99, proxied 1 KiB at half load", "× best peer", Against("half-load", PEERS, "p99_us"), 1.10, 1.00),
     Bar("100,000 routes", "× 1 route", Against("routes", ("dreamserver, 1 route",)), 1.10),
+    compressed("proxied 100 KiB JSON, gzip", "proxy-json-gzip", "nginx"),
+    compressed("proxied 100 KiB JSON, gzip", "proxy-json-gzip", "nginx, level 5"),
+    compressed("proxied 100 KiB JSON, gzip", "proxy-json-gzip", "caddy"),
+    compressed("proxied 100 KiB JSON, zstd", "proxy-json-zstd", "caddy"),
+    compressed("file 100 KiB JavaScript, gzip", "file-js-gzip", "nginx"),
+    compressed("file 100 KiB JavaScript, gzip", "file-js-gzip", "nginx, level 5"),
+    compressed("file 100 KiB JavaScript, gzip", "file-js-gzip", "caddy"),
+    compressed("file 100 KiB JavaScript, zstd", "file-js-zstd", "caddy"),
 )
 
 
@@ -119,12 +132,17 @@ def judge(results):
     judged = []
     for bar in BARS:
         figure = bar.figure.of(results)
+        size = bar.size.of(results) if bar.size else None
         if figure is not None:
-            judged.append({"title": bar.title, "unit": bar.unit, "figure": figure, "bar": bar.bar, "goal": bar.goal,
-                           "met": met(figure, bar.bar), "goal_met": met(figure, bar.goal)})
+            judged.append({"title": bar.title, "unit": bar.unit, "figure": figure, "size": size, "bar": bar.bar, "goal": bar.goal,
+                           "met": met(figure, bar.bar) and met_size(size), "goal_met": met(figure, bar.goal)})
     return judged
 
 
 def met(figure, limit):
     """To the two places that are shown."""
     return None if limit is None else round(figure, 2) <= limit
+
+
+def met_size(size):
+    return size is None or met(size, 1.00)

@@ -16,7 +16,7 @@ taken. bench/README.md says how to read what comes out. What is missing of nginx
 installed from Debian's packages, as root; for others, the command to type is shown.
 """
 END = """examples:
-  bench/run                                   everything, about half an hour; writes bench/results/ and the README's figures
+  bench/run                                   everything, over an hour; writes bench/results/ and the README's figures
   bench/run --quick                           everything once over, in a few minutes
   bench/run --scenario proxy-1k --server nginx
   bench/run --scenario file-1k --ours old/dreamserver --ours new/dreamserver --server dreamserver

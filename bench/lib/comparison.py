@@ -1,7 +1,7 @@
 """One scenario from start to end: everyone starts, rounds go A B C A B C, everyone stops."""
 from statistics import median
 
-from . import handshakes, idle, pace, proc, scenarios, wrk
+from . import coding, handshakes, idle, pace, proc, scenarios, wrk
 from .contestant import Contestant
 from .failure import Failed
 from .figures import of_rounds
@@ -41,11 +41,13 @@ class Comparison:
             return ours
         peers = []
         for server in (each for each in PEERS if each.name in self.choice.servers):
-            reason = missing or self.scenario.without.get(server.name) or why_not(server, self.scenario.handler)
+            reason = missing or self.scenario.without.get(server.name) or why_not(server, self.scenario)
             if reason:
                 self.left_out[server.name] = reason
             else:
                 peers.append(self.make(server.name, server, None))
+                twins = self.scenario.twins_of_peers.get(server.name, ())
+                peers += [self.make(label, server, None, differences) for label, differences in twins]
         if missing:
             self.left_out[OURS.name] = missing
         return ours + peers
@@ -78,6 +80,8 @@ class Comparison:
 
     def warm_up(self, contestant):
         contestant.not_counted.append(self.drive(contestant, WARM_SECONDS))
+        if self.scenario.coding:
+            coding.settle(contestant)
 
     def add_round(self, contestant):
         contestant.rounds.append(self.drive(contestant, self.choice.seconds))
@@ -90,7 +94,8 @@ class Comparison:
         return result
 
     def sum_up(self, contestant):
-        self.figures[contestant.label] = of_rounds(contestant.rounds, proc.resident(contestant.process.pid))
+        sizes = coding.sizes(contestant) if self.scenario.coding else {}
+        self.figures[contestant.label] = of_rounds(contestant.rounds, proc.resident(contestant.process.pid)) | sizes
 
     def choose_rate(self, contestants):
         """Half of what the slowest of the fast peers can do; of ours, if none of them is here."""

@@ -2,7 +2,7 @@
 import os
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 
-from . import routes, tls
+from . import coding, contents, routes, tls
 from .failure import Failed
 from .origin import Origin
 from .processes import Process, free_port
@@ -19,6 +19,7 @@ class Contestant:
         self.process = self.origin = None
         self.port = None
         self.fields = scenario.fields
+        self.body_bytes = None  # of the last answer that was looked at
         self.not_counted, self.rounds = [], []  # of load, while the server ran
 
     def start(self):
@@ -41,7 +42,7 @@ class Contestant:
 
     def places(self):
         return {"binary": self.binary, "config": self.folder / "config", "folder": self.folder, "port": self.port,
-                "floor": self.stage.floor}
+                "floor": self.stage.floor, "orders": self.stage.site / contents.ORDERS}
 
     def configure(self):
         if not self.server.template:
@@ -51,14 +52,14 @@ class Contestant:
 
     def flags(self):
         said = {"log": self.scenario.log, "fields": not self.scenario.bare, "root": os.geteuid() == 0,
-                "tls": self.scenario.tls}
+                "tls": self.scenario.tls, "coded": bool(self.scenario.coding)}
         return {self.scenario.handler} | {flag for flag, holds in said.items() if holds}
 
     def values(self):
         return {"port": self.port, "origin": self.origin and self.origin.port, "site": self.stage.site,
                 "folder": self.folder, "pool": self.scenario.pool, "files_open": self.stage.files_open,
                 "connections_max": self.stage.connections_max, **vars(self.stage.certificate), "scheme": self.scheme,
-                "routes": routes.table(self.scenario.routes)}
+                "routes": routes.table(self.scenario.routes), "gzip_level": self.scenario.gzip_level}
 
     @property
     def scheme(self):
@@ -70,7 +71,10 @@ class Contestant:
         """Asks once, as the load will."""
         if self.scenario.conditional:
             self.fields = (*self.scenario.fields, ("If-None-Match", self.entity_tag()))
-        status, _, body = self.ask(self.fields)
+        status, head, body = self.ask(self.fields)
+        self.body_bytes = len(body)
+        if self.scenario.coding:
+            body = coding.original(self, head, body)
         if status != self.scenario.status or (self.scenario.length and len(body) != self.scenario.length):
             raise Failed(f"{self.label} answers {self.scenario.path} with {status} and {len(body)} bytes")
 

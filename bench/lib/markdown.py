@@ -5,6 +5,10 @@ MARK = " ~"  # behind a figure that something disturbed
 CAPTION = """µs of CPU time of the server's processes, user and system, for one request; in brackets what DreamServer needs,
 divided by that. `forwarder` only passes bytes on, `answer` gives a fixed answer: the least that is possible. `~`: something
 disturbed the measurement."""
+COMPRESSION = """Each client takes one coding, and gets it. Bytes are those of the answer's body, µs the CPU time of the server for one
+request. Who makes the answer shorter pays more for it, so one has to look at both: in the last two columns, what DreamServer
+sends and needs, divided by what the other one does. Each has its own default of a level; for `nginx`, which then makes answers longer than
+others do, there is also the level at which they are about as long as ours. Everybody may keep what it compressed."""
 
 
 def page(results, bars, command):
@@ -16,6 +20,7 @@ def page(results, bars, command):
         f"Command: `{command}`; rounds: {results.options['rounds']} of {results.options['seconds']} s. "
         "How it is measured: [bench/README.md](../README.md).",
         *headed("## CPU time per request", overview(results)),
+        *headed("## Compression", compression(results)),
         *headed("## Bars", bars_table(bars)),
         "## Each scenario",
         *(section(each) for each in results.scenarios),
@@ -28,9 +33,9 @@ def headed(title, text):
     return [title, text] if text else []
 
 
-def table(head, rows):
-    """The first column is text, the others are numbers."""
-    lines = ["| " + " | ".join(head) + " |", "|---|" + "--:|" * (len(head) - 1)]
+def table(head, rows, texts=1):
+    """The first columns are text, the others are numbers."""
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * texts + "--:|" * (len(head) - texts)]
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
 
 
@@ -39,7 +44,8 @@ def table(head, rows):
 def overview(results, chosen=None):
     """µs of CPU time, user and system; in brackets DreamServer's share of it."""
     labels = results.labels()
-    shown = [each for each in results.scenarios if any("cpu_us" in figures for figures in each["servers"].values())]
+    shown = [each for each in results.scenarios if any("cpu_us" in figures for figures in each["servers"].values())
+             and not each["coding"]]
     rows = [[each["title"], *(cell(each, label) for label in labels)] for each in shown
             if chosen is None or each["name"] in chosen]
     if not rows:
@@ -57,12 +63,39 @@ def cell(scenario, label):
     return f"{number(figures['cpu_us'])}{share}{MARK if figures['noise'] else ''}"
 
 
+# ---- compression, where the length of the answer counts too
+
+def compression(results):
+    coded = [each for each in results.scenarios if each["coding"]]
+    rows = [row for each in coded for row in coded_rows(each)]
+    head = ["", "", "bytes", "of the original", "CPU µs", "DreamServer's bytes", "DreamServer's CPU"]
+    return f"{COMPRESSION}\n\n{table(head, rows, texts=2)}" if rows else ""
+
+
+def coded_rows(scenario):
+    ours = scenario["servers"].get("dreamserver")
+    return [[scenario["title"] if at == 0 else "", *coded_row(scenario, label, figures, ours)]
+            for at, (label, figures) in enumerate(scenario["servers"].items())]
+
+
+def coded_row(scenario, label, figures, ours):
+    compared = ours and ours is not figures
+    return [label, f"{figures['body_bytes']:,}", f"{figures['body_bytes'] / scenario['length']:.1%}",
+            number(figures["cpu_us"]) + (MARK if figures["noise"] else ""),
+            f"{ours['body_bytes'] / figures['body_bytes']:.2f} ×" if compared else "",
+            f"{ours['cpu_us'] / figures['cpu_us']:.2f} ×" if compared else ""]
+
+
 # ---- the bars
 
 def bars_table(bars):
-    rows = [[bar["title"], bar["unit"], f"{bar['figure']:.2f}", limit(bar["bar"]), verdict(bar["met"]), limit(bar["goal"]),
+    rows = [[bar["title"], bar["unit"], figure_of(bar), limit(bar["bar"]), verdict(bar["met"]), limit(bar["goal"]),
              verdict(bar["goal_met"])] for bar in bars]
     return table(["", "unit", "figure", "bar", "met", "goal", "met"], rows) if rows else ""
+
+
+def figure_of(bar):
+    return f"{bar['figure']:.2f}" + (f" at {bar['size']:.2f} × its bytes" if bar["size"] else "")
 
 
 def limit(value):

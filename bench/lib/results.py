@@ -18,6 +18,8 @@ class Results:
             "title": scenario.title,
             "connections": scenario.connections,
             "rate": comparison.rate,
+            "coding": scenario.coding,
+            "length": scenario.length,
             "servers": comparison.figures,
             "left_out": comparison.left_out,
             "failed": comparison.failed,

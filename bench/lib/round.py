@@ -12,6 +12,7 @@ class Round:
     p50: float  # µs; 0 if no request was over within the round
     p99: float
     reading: Reading
+    bytes: float = 0  # of an answer with its head, where that was counted
 
 
 def meter_of(contestant):

@@ -1,7 +1,7 @@
 """What is measured. A scenario is one kind of request to one kind of handler, put to every server that can answer it."""
 from dataclasses import dataclass, field, replace
 
-from . import routes
+from . import contents, routes
 
 KIB, MIB = 1024, 1024 * 1024
 MANY = (1000, 8000)  # connections, where their number is the question
@@ -21,6 +21,10 @@ BROWSER = (
     ("Cache-Control", "max-age=0"),
 )
 CLOSE = (("Host", "localhost"), ("Connection", "close"))
+
+
+def taking(coding):
+    return ("Host", "localhost"), ("Accept-Encoding", coding)
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,10 @@ class Scenario:
     bare: bool = False  # no server is told to write fields of its own
     tls: bool = False  # 1.3, to the client
     routes: str = ""  # DreamServer's table
+    coding: str = ""  # the only content coding that the client takes, and gets
+    gzip_level: int = 1  # nginx's, who has this one if nothing is said
     twins: tuple = ()  # (label, what is different): a second DreamServer to compare with
+    twins_of_peers: dict = field(default_factory=dict)  # server → as the above
     without: dict = field(default_factory=dict)  # server → why it cannot take part
 
     @property
@@ -53,12 +60,20 @@ class Scenario:
 
 
 NO_LOG = (("dreamserver, log off", {"log": False}),)
+NGINX_5 = {"nginx": (("nginx, level 5", {"gzip_level": 5}),)}  # its answers are then about as long as ours
 ONE_ROUTE = (("dreamserver, 1 route", {"routes": routes.ONE}),)
 FIXED = {"answer": "has one fixed answer for each path"}
 NO_HEADS = {"forwarder": "does not read requests, so it writes no log"}
 NO_TLS = {"answer": "knows no TLS", "forwarder": "knows no TLS"}
 NO_POOL = {"forwarder": "opens a connection to the origin for each of the client's, so it is no floor here"}
 
+COMPRESSED = tuple(
+    Scenario(f"{name}-{coding}", f"{title}, {coding}", handler, path=path, length=contents.LENGTH, fields=taking(coding), coding=coding,
+             twins_of_peers=NGINX_5 if coding == "gzip" else {})
+    for name, title, handler, path in (("proxy-json", "proxied 100 KiB JSON", "proxy", f"/{contents.ORDERS}"),
+                                       ("file-js", "file 100 KiB JavaScript", "files", f"/{contents.SCRIPT}"))
+    for coding in ("gzip", "br", "zstd")
+)
 SCENARIOS = (
     Scenario("proxy-1k", "proxied 1 KiB", "proxy"),
     Scenario("proxy-1k-log", "proxied 1 KiB, access log on", "proxy", log=True, twins=NO_LOG, without=NO_HEADS),
@@ -101,6 +116,7 @@ SCENARIOS = (
     Scenario("pipelined", "file 1 KiB, pipelined 16 deep", "files", mode="pipelined"),
     Scenario("routes", "fixed response, 1,000 sites with 100,000 routes", "routes", mode="routes", path="/part-1/page",
              length=len(routes.BODY), fields=(("Host", "site-1.example.com"),), routes=routes.MANY, twins=ONE_ROUTE),
+    *COMPRESSED,
 )
 
 

@@ -7,6 +7,7 @@ class Server:
     name: str
     command: tuple  # with {binary}, {config}, {folder} and {port}
     handlers: frozenset  # what it can do of proxy, files, routes
+    codings: frozenset = frozenset()  # in which it can compress
     template: str = ""
     package: str = ""  # Debian's
     version: tuple = ()  # the command that tells it
@@ -20,6 +21,7 @@ OURS = Server(
     name="dreamserver",
     command=("{binary}", "--config", "{config}", "--pid-file", "{folder}/pid"),
     handlers=frozenset(["proxy", "files", "routes"]),
+    codings=frozenset(["gzip", "br", "zstd"]),
     template="dreamserver.toml",
     version=("{binary}", "--version"),
 )
@@ -29,6 +31,7 @@ PEERS = (
         name="nginx",
         command=("nginx", "-c", "{config}", "-e", "{folder}/error.log"),
         handlers=frozenset(["proxy", "files"]),
+        codings=frozenset(["gzip"]),
         template="nginx.conf",
         package="nginx",
         version=("nginx", "-v"),
@@ -38,6 +41,7 @@ PEERS = (
         name="haproxy",
         command=("haproxy", "-db", "-f", "{config}"),
         handlers=frozenset(["proxy"]),
+        codings=frozenset(["gzip"]),
         template="haproxy.cfg",
         package="haproxy",
         version=("haproxy", "-v"),
@@ -48,6 +52,7 @@ PEERS = (
         name="h2o",
         command=("h2o", "-c", "{config}"),
         handlers=frozenset(["proxy", "files"]),
+        codings=frozenset(["gzip", "br"]),
         template="h2o.conf",
         package="h2o",
         version=("h2o", "--version"),
@@ -57,6 +62,7 @@ PEERS = (
         name="caddy",
         command=("caddy", "run", "--config", "{config}", "--adapter", "caddyfile"),
         handlers=frozenset(["proxy", "files"]),
+        codings=frozenset(["gzip", "zstd"]),
         template="Caddyfile",
         package="caddy",
         version=("caddy", "version"),
@@ -72,7 +78,7 @@ PEERS = (
     ),
     Server(
         name="answer",
-        command=("{floor}", "{port}"),
+        command=("{floor}", "{port}", "{orders}"),
         handlers=frozenset(["files"]),
         floor=True,
     ),
@@ -81,10 +87,13 @@ PEERS = (
 NAMES = tuple(server.name for server in (OURS, *PEERS))
 NO_FILES = "does not serve files"
 NO_PROXY = "does not pass requests on"
+NO_CODING = "does not compress"
 
 
-def why_not(server, handler):
+def why_not(server, scenario):
     """The reason why a server cannot take part; None if it can."""
-    if handler in server.handlers:
-        return None
-    return {"files": NO_FILES, "proxy": NO_PROXY}[handler]
+    if scenario.handler not in server.handlers:
+        return {"files": NO_FILES, "proxy": NO_PROXY}[scenario.handler]
+    if scenario.coding and scenario.coding not in server.codings:
+        return f"does not compress with {scenario.coding}" if server.codings else NO_CODING
+    return None

@@ -9,7 +9,8 @@ from .processes import quietly
 from .servers import PEERS
 from .stage import BENCH
 
-TOOLS = {"wrk": "wrk", "taskset": "util-linux", "gcc": "gcc", "openssl": "openssl"}
+TOOLS = {"wrk": "wrk", "taskset": "util-linux", "gcc": "gcc", "openssl": "openssl",
+         "brotli": "brotli", "zstd": "zstd"}
 HEADERS = "/usr/include/stdio.h"  # gcc alone does not bring them
 
 

@@ -4,7 +4,7 @@ import resource
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import tls
+from . import contents, tls
 
 BENCH = Path(__file__).resolve().parent.parent
 FILES = {"1k.txt": 1 << 10, "100k.txt": 100 << 10, "1m.txt": 1 << 20}
@@ -24,6 +24,7 @@ class Stage:
         self.folder.chmod(0o755)  # servers give up root's rights before they read the files
         self.files_open = raise_limit()
         os.sched_setaffinity(0, [cores.load])
+        self.contents = contents.files()
         self.site = self.write_files()
         self.certificate = tls.make_certificate(self.folder)
 
@@ -32,6 +33,8 @@ class Stage:
         site.mkdir()
         for name, length in FILES.items():
             (site / name).write_bytes(b"x" * length)
+        for name, content in self.contents.items():
+            (site / name).write_bytes(content)
         return site
 
     @property
