@@ -65,6 +65,10 @@ pub mod metrics {
     pub use crate::metrics::{Accounts, Metrics};
 }
 
+pub mod middleware {
+    pub use crate::middleware::{Compress, Middleware};
+}
+
 pub mod protocol {
     pub use crate::protocol::h1::serve_connection;
 }

@@ -19,6 +19,7 @@ use dreamserver::inside::handler::{Handler, State, files, proxy};
 use dreamserver::inside::limits::{Limits, Timeouts};
 use dreamserver::inside::log;
 use dreamserver::inside::metrics::{Accounts, Metrics};
+use dreamserver::inside::middleware::{Compress, Middleware};
 use dreamserver::inside::protocol::serve_connection;
 use dreamserver::inside::router::{HostPattern, Matcher, PathPattern, SiteRoutes, Table};
 use dreamserver::inside::serve::{Announced, Core, Named, Route, Snapshot};
@@ -38,8 +39,8 @@ const FILE: u64 = 0;
 const NOT_MODIFIED: u64 = 0;
 const PROXY: u64 = 0;
 
-/// What looks at the disk is boxed; the key of the root's `not_found.html`; the page's text, which grows line by line, and its body.
-const NOT_FOUND: u64 = 8;
+/// What looks at the disk is boxed; the page's text, which grows line by line, and its body.
+const NOT_FOUND: u64 = 7;
 
 #[test]
 fn a_file_from_memory() {
@@ -141,11 +142,12 @@ fn in_folder(request: String, status: u16) -> Exchange {
 }
 
 fn behind_proxy(request: String) -> Exchange {
-    let body = [b'x'; 1024];
+    // As it comes: what a browser would get compressed is another matter.
+    let answer = respond(200, "image/png", &[b'x'; 1024]);
     Exchange {
         request,
         status: 200,
-        answerer: Answerer::Endpoint(Origin::answering(respond(200, "text/plain", &body))),
+        answerer: Answerer::Endpoint(Origin::answering(answer)),
         announced: false,
     }
 }
@@ -172,7 +174,9 @@ impl Server {
         let log = log.unwrap();
         let route = Route {
             strip: 0,
-            chain: Vec::new(),
+            chain: vec![Middleware::Compress(Compress::new(
+                CompressOptions::default(),
+            ))],
             handler: handler(&exchange.answerer),
         };
         let (site, name) = match exchange.announced {

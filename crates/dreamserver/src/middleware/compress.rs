@@ -64,11 +64,7 @@ impl Compress {
         let Some(strong) = strong.filter(|tag| tag.starts_with(b"\"")) else {
             return;
         };
-        if !request.head.fields.has(Name::IfNoneMatch) {
-            return;
-        }
-        let weak = [b"W/", strong].concat();
-        if names(request, &weak) && matches!(self.choice(request), Choice::Coded(_)) {
+        if names_weak(request, strong) && matches!(self.choice(request), Choice::Coded(_)) {
             weaken(&mut head.fields);
             vary(&mut head.fields);
         }
@@ -174,15 +170,18 @@ fn weaken(fields: &mut Fields) -> bool {
 /// is its own (RFC 9110 §13.1.2).
 fn is_known(request: &Request, head: &ResponseHead) -> bool {
     let is_read = matches!(request.head.method, Method::Get | Method::Head);
-    let tag = head.fields.get(Name::Etag).unwrap_or_default();
-    is_read && head.status == 200 && names(request, tag)
+    let tag = head.fields.get(Name::Etag);
+    let strong = tag.and_then(|tag| tag.strip_prefix(b"W/"));
+    is_read && head.status == 200 && strong.is_some_and(|strong| names_weak(request, strong))
 }
 
-/// Does the client's `If-None-Match` name this tag, letter by letter?
-fn names(request: &Request, tag: &[u8]) -> bool {
+/// Does the client's `If-None-Match` name the weak form of this tag, letter by letter?
+fn names_weak(request: &Request, strong: &[u8]) -> bool {
+    let is_weak = |text: &[u8]| text.strip_prefix(b"W/") == Some(strong);
+    let holds = |value: &[u8]| value.windows(b"W/".len() + strong.len()).any(is_weak);
     let mut values = request.head.fields.get_all(Name::IfNoneMatch);
     // With a comma in it, what looks like a tag may be the space between two.
-    !tag.contains(&b',') && values.any(|value| memmem::find(value, tag).is_some())
+    !strong.contains(&b',') && values.any(holds)
 }
 
 /// RFC 9110 §15.4.5: without what tells of the content, which the client has.

@@ -355,16 +355,23 @@ impl Files {
     async fn error_file(
         &self,
         store: &Store,
-        name: &str,
+        name: &'static str,
         status: u16,
         now: Instant,
     ) -> Option<Response> {
-        if self.is_single {
+        let id = self.id();
+        if self.is_single || store.misses_page(id, name, now) {
             return None;
         }
-        let key = [&self.id().to_le_bytes(), name.as_bytes()].concat();
-        let Ok(Found::Content(content)) = self.find(store, &key, now).await else {
-            return None;
+        let key = [&id.to_le_bytes(), name.as_bytes()].concat();
+        let content = match self.find(store, &key, now).await {
+            Ok(Found::Content(content)) => content,
+            Err(Missing::File) => {
+                let root = store.root(id, now)?;
+                store.note_missing_page(id, name, root.opened);
+                return None;
+            }
+            Ok(Found::Folder) | Err(_) => return None,
         };
         let mut response = Response::with_head(content.description().stand_in(status));
         response.body = content.body(0..content.size());

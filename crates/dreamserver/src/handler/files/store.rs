@@ -25,6 +25,8 @@ pub struct Store {
     /// Files that are too large to be kept.
     pub(super) open: OpenFiles,
     roots: RefCell<HashMap<u64, Arc<Root>, RandomState>>,
+    /// Error pages that roots do not have, and when that was seen: each request for what is missing asks for one.
+    missing_pages: RefCell<HashMap<(u64, &'static str), Instant, RandomState>>,
 }
 
 #[derive(Default)]
@@ -63,6 +65,7 @@ impl Store {
             files: RefCell::default(),
             open: OpenFiles::default(),
             roots: RefCell::default(),
+            missing_pages: RefCell::default(),
         }
     }
 
@@ -126,6 +129,22 @@ impl Store {
             roots.retain(|_, old| is_fresh(old.opened, root.opened));
         }
         roots.insert(id, Arc::clone(root));
+    }
+
+    /// Was the error page `name` of the handler `id` missing within [`TRUST`] before `now`?
+    pub(super) fn misses_page(&self, id: u64, name: &'static str, now: Instant) -> bool {
+        let pages = self.missing_pages.borrow();
+        let checked = pages.get(&(id, name));
+        checked.is_some_and(|&checked| is_fresh(checked, now))
+    }
+
+    /// Notes that it was missing at `checked`. Notes that nobody needs are dropped, as are roots.
+    pub(super) fn note_missing_page(&self, id: u64, name: &'static str, checked: Instant) {
+        let mut pages = self.missing_pages.borrow_mut();
+        if pages.len() == pages.capacity() {
+            pages.retain(|_, old| is_fresh(*old, checked));
+        }
+        pages.insert((id, name), checked);
     }
 }
 

@@ -552,6 +552,22 @@ fn own_error_pages() {
 }
 
 #[test]
+fn an_error_page_that_comes_or_goes_is_seen_within_a_second() {
+    each_way(|mut site| {
+        let is_own = |site: &Site| site.get("/nothing").body == "lost?";
+        assert!(!is_own(&site));
+        site.write("not_found.html", "lost?");
+        site.later(999);
+        assert!(!is_own(&site));
+        site.later(1);
+        assert!(is_own(&site));
+        fs::remove_file(site.path("not_found.html")).unwrap();
+        site.later(1000);
+        assert!(!is_own(&site));
+    });
+}
+
+#[test]
 fn a_change_is_seen_within_a_second() {
     each_way(|mut site| {
         let old = site.get("/digits.txt");
