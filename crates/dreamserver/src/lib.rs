@@ -73,6 +73,7 @@ mod metrics;
 mod middleware;
 mod options;
 mod outbound;
+mod owned;
 mod pid_file;
 mod pipe;
 mod protocol;

@@ -2,32 +2,22 @@
 //!
 //! One process at a time writes a file; who that is, its folder's lock says.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-/// The user and the group that a file belongs to.
-pub type Owner = (u32, u32);
+use crate::owned;
 
 /// Puts a file in the place of the one that is there, if any. It has these rights from its first byte on, and is on the disk when
-/// this returns.
+/// this returns. It belongs to whom its folder belongs.
 ///
 /// # Errors
 /// What the system says; the file is then as it was.
 pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    replace_for(path, content, mode, None)
-}
-
-/// The same, and the file belongs to somebody else, which only root can do.
-///
-/// # Errors
-/// As [`replace`].
-pub fn replace_for(path: &Path, content: &[u8], mode: u32, owner: Option<Owner>) -> io::Result<()> {
     let fresh = unfinished(path);
-    write(&fresh, content, mode, owner)?;
+    write(&fresh, content, mode)?;
     fs::rename(&fresh, path)?;
-    sync_folder(path.parent().unwrap_or(Path::new(".")))
+    sync_folder(owned::folder_of(path))
 }
 
 /// Removes a file; that it is gone already is well.
@@ -62,11 +52,6 @@ pub fn sweep(folder: &Path) -> io::Result<()> {
 /// # Errors
 /// What the system says.
 pub fn sync_folder(path: &Path) -> io::Result<()> {
-    // The folder of a path without one is where we are.
-    let path = match path.as_os_str().is_empty() {
-        true => Path::new("."),
-        false => path,
-    };
     File::open(path)?.sync_all()
 }
 
@@ -76,14 +61,11 @@ fn unfinished(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{:08x}{UNFINISHED}", crc32fast::hash(name)))
 }
 
-fn write(path: &Path, content: &[u8], mode: u32, owner: Option<Owner>) -> io::Result<()> {
+fn write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     // One that a crash has left may have other rights.
     remove(path)?;
-    let mut options = OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(mode).open(path)?;
-    if let Some((user, group)) = owner {
-        fchown(&file, Some(user), Some(group))?;
-    }
+    let folder = File::open(owned::folder_of(path))?;
+    let mut file = owned::create_file(&folder, path.file_name().unwrap_or_default(), mode)?;
     file.write_all(content)?;
     file.sync_all()
 }
@@ -93,7 +75,7 @@ const UNFINISHED: &str = ".new";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_file_is_replaced_whole_with_its_rights() {
@@ -108,9 +90,6 @@ mod tests {
         let metadata = fs::metadata(&path).unwrap();
         assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        let owner = Some((metadata.uid(), metadata.gid()));
-        replace_for(&path, b"again", 0o600, owner).unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"again");
     }
 
     #[test]

@@ -36,7 +36,7 @@ const BACK_OFFICE: [&str; 14] = [
     "takeover",
 ];
 
-const SHELF: [&str; 20] = [
+const SHELF: [&str; 21] = [
     "address",
     "challenges",
     "coding",
@@ -50,6 +50,7 @@ const SHELF: [&str; 20] = [
     "metrics",
     "options",
     "outbound",
+    "owned",
     "pipe",
     "sockets",
     "spare",

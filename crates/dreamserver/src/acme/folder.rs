@@ -7,12 +7,11 @@
 use super::failure::Trouble;
 use super::import::{ImportError, check};
 use crate::credential::Credential;
-use crate::whole_file;
+use crate::{owned, whole_file};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -67,9 +66,7 @@ impl Folder {
     pub(super) fn open(path: &Path) -> io::Result<Folder> {
         let folder = Folder(path.to_owned());
         for kind in Kind::ALL {
-            let mut builder = DirBuilder::new();
-            builder.recursive(true).mode(0o700);
-            builder.create(folder.place(kind))?;
+            owned::create_folder(&folder.place(kind))?;
             // What a crash has left half written.
             whole_file::sweep(&folder.place(kind))?;
         }
@@ -183,10 +180,7 @@ impl Folder {
     /// Puts a file where it is not found again but by people.
     fn set_aside<T>(&self, kind: Kind, name: &str, why: &dyn std::fmt::Display) -> Option<T> {
         let to = self.0.join(DAMAGED).join(kind.as_str());
-        let moved = DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&to)
+        let moved = owned::create_folder(&to)
             .and_then(|()| fs::rename(self.place(kind).join(name), to.join(name)));
         match moved {
             Ok(()) => {

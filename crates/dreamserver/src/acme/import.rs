@@ -2,14 +2,12 @@
 //!
 //! A key never travels but by the disk, and only the office writes what is in use.
 
+use super::folder::Kind;
 use super::name::{self, Unfit};
 use crate::credential::{Credential, CredentialError};
-use crate::whole_file::{self, Owner};
-use rustix::process::geteuid;
+use crate::{owned, whole_file};
 use std::fmt;
-use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -92,41 +90,14 @@ pub fn leave(
     let name = name::tidy(name);
     let credential = Credential::from_pem(chain, key).map_err(ImportError::Unusable)?;
     check(&name, &credential, SystemTime::now())?;
-    let owner = other_owner(state);
-    let folder = make_folder(state, owner)?;
+    let folder = state.join("acme").join(Kind::Imports.as_str());
+    owned::create_folder(&folder).map_err(|error| ImportError::Disk(folder.clone(), error))?;
     let mut text = sections(chain, "CERTIFICATE");
     text.push_str(&sections(key, "PRIVATE KEY"));
     let path = folder.join(name);
-    whole_file::replace_for(&path, text.as_bytes(), 0o600, owner)
+    whole_file::replace(&path, text.as_bytes(), 0o600)
         .map_err(|error| ImportError::Disk(path, error))?;
     Ok(credential)
-}
-
-/// Whom everything belongs to, if root leaves something for another user's server.
-fn other_owner(state: &Path) -> Option<Owner> {
-    let metadata = fs::metadata(state).ok()?;
-    let us = geteuid().as_raw();
-    (us == 0 && metadata.uid() != us).then(|| (metadata.uid(), metadata.gid()))
-}
-
-fn make_folder(state: &Path, owner: Option<Owner>) -> Result<PathBuf, ImportError> {
-    let acme = state.join("acme");
-    let imports = acme.join(super::folder::Kind::Imports.as_str());
-    for path in [state, &acme, &imports] {
-        let make = || {
-            if path.is_dir() {
-                return Ok(());
-            }
-            let mut builder = DirBuilder::new();
-            builder.mode(0o700).recursive(true).create(path)?;
-            match owner {
-                Some((user, group)) => chown(path, Some(user), Some(group)),
-                None => Ok(()),
-            }
-        };
-        make().map_err(|error| ImportError::Disk(path.to_owned(), error))?;
-    }
-    Ok(imports)
 }
 
 /// The PEM sections of this kind, and nothing of what stands around them (RFC 7468 §5.2).
@@ -147,6 +118,7 @@ fn sections(pem: &[u8], kind: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     fn pair(names: &[&str]) -> (String, String) {

@@ -1,21 +1,15 @@
 //! The folder of our own CAs: nobody but its owner reads it, and a file in it is whole.
 
 use super::AuthorityError;
-use crate::whole_file;
+use crate::{owned, whole_file};
 use rustix::fs::{FlockOperation, flock};
-use std::fs::{DirBuilder, File};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 /// Makes sure that there is a folder at `path`; if it is new, then for its owner only.
 pub(super) fn prepare(path: &Path) -> Result<(), AuthorityError> {
-    let mut builder = DirBuilder::new();
-    builder
-        .mode(0o700)
-        .recursive(true)
-        .create(path)
-        .map_err(|error| system(path, error))
+    owned::create_folder(path).map_err(|error| system(path, error))
 }
 
 /// Nobody else changes the folder as long as this lives.

@@ -7,7 +7,7 @@ use crate::exchange::Scheme;
 use crate::listener::{Bound, Inherited, Kind, Sharing, Taken, bind, busy_by};
 use crate::takeover::Holding;
 use std::fmt;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -349,17 +349,20 @@ pub(super) fn banner(plan: &Plan, listeners: &[Listening]) -> String {
     };
     let next = match folder.filter(|folder| !folder.is_dir()) {
         Some(folder) => format!(
-            "There is no folder {} yet: make it and put an index.html into it.",
+            "There is no folder {} yet: make it and put an index.html into it.\n",
             folder.display()
         ),
-        None => "Ctrl-C stops it; `dreamserver --help` shows what else it can do.".to_owned(),
+        None if io::stderr().is_terminal() => {
+            "Ctrl-C stops it; `dreamserver --help` shows what else it can do.\n".to_owned()
+        }
+        None => String::new(),
     };
     let is_secure = |listening: &Listening| listening.entry.scheme == Scheme::Https;
     let https = match lacks_certificates(&plan.config) && !listeners.iter().any(is_secure) {
         true => TRUST,
         false => "",
     };
-    format!("{}\n{https}{next}\n", summary(plan, listeners))
+    format!("{}\n{https}{next}", summary(plan, listeners))
 }
 
 /// What changes it where HTTPS is off because there is no certificate.

@@ -1,18 +1,19 @@
 //! The folder of the state on a real disk: where it is, that it is ours, and that no other server uses it.
 
-use rustix::fs::{FlockOperation, flock, fstat};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, openat};
 use rustix::io::Errno;
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Disk, DiskFile};
+use crate::owned;
 
 /// Nobody says where the state is.
 #[derive(Debug, PartialEq, Eq)]
@@ -121,7 +122,7 @@ impl Folder {
     pub fn open(path: &Path) -> Result<Folder, FolderError> {
         let system = |error| FolderError::System(path.to_owned(), error);
         let folder = prepare(path)?;
-        let lock = open_lock(path).map_err(system)?;
+        let lock = open_lock(&folder).map_err(system)?;
         Folder::locked(path, folder, lock)
     }
 
@@ -133,7 +134,7 @@ impl Folder {
     pub fn adopt(path: &Path, lock: OwnedFd) -> Result<Folder, FolderError> {
         let system = |error| FolderError::System(path.to_owned(), error);
         let folder = prepare(path)?;
-        let expected = open_lock(path).and_then(|file| identity(&file));
+        let expected = open_lock(&folder).and_then(|file| identity(&file));
         if expected.map_err(system)? != identity(&lock).map_err(system)? {
             return Err(FolderError::OtherLock(path.to_owned()));
         }
@@ -178,11 +179,7 @@ impl Disk for Folder {
     fn create(&self, name: &str) -> io::Result<File> {
         // What is there under the same name now may be locked by another server.
         still_there(&self.0.folder)?;
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(self.file(name))
+        owned::create_file(&self.0.folder, name, 0o600)
     }
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
@@ -245,30 +242,25 @@ fn prepare(path: &Path) -> Result<File, FolderError> {
 
 /// Creates the folder and those above it. The name of a folder must be on the disk before anything in it is safe.
 fn create(path: &Path) -> io::Result<()> {
-    let above = path.parent().filter(|above| !above.as_os_str().is_empty());
-    let above = above.unwrap_or(Path::new("."));
+    let above = owned::folder_of(path);
     if path.is_dir() {
         // The run that has created it may have ended before it synced; a folder that we cannot open we did not create.
         let _ = File::open(above).and_then(|above| above.sync_all());
         return Ok(());
     }
     create(above)?;
-    match DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        result => result?,
-    }
+    owned::create_folder(path)?;
     File::open(above)?.sync_all()
 }
 
-fn open_lock(path: &Path) -> io::Result<OwnedFd> {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path.join("lock"))?;
-    Ok(file.into())
+fn open_lock(folder: &File) -> io::Result<OwnedFd> {
+    match owned::create_file(folder, LOCK, 0o600) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let flags = OFlags::RDWR | OFlags::CLOEXEC;
+            Ok(openat(folder, LOCK, flags, Mode::empty())?)
+        }
+        created => Ok(created?.into()),
+    }
 }
 
 /// What no two files have in common.
@@ -320,6 +312,9 @@ fn read_pieces(
 
 /// Permission bits of a folder.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
+
+/// Its lock says that a server uses the folder.
+const LOCK: &str = "lock";
 
 /// Bytes that a disk loses at once, usually: one sector, or one page of the system's cache.
 const PIECE: usize = 4096;

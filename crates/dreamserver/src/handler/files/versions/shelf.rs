@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::SystemTime;
 
-use crate::whole_file;
+use crate::{owned, whole_file};
 
 /// The files, bounded in bytes.
 #[derive(Debug)]
@@ -71,12 +71,7 @@ impl Shelf {
 
     /// Makes the folder, if it is not there, and tells how much is in it.
     fn begin(&self) -> io::Result<u64> {
-        use std::os::unix::fs::DirBuilderExt;
-        let made = fs::DirBuilder::new().mode(0o700).create(&self.folder);
-        match made {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
+        owned::create_folder(&self.folder)?;
         whole_file::sweep(&self.folder)?;
         self.sweep()
     }
