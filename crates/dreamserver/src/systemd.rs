@@ -80,6 +80,8 @@ pub enum Notice<'a> {
     Reloading,
     /// It ends.
     Stopping,
+    /// It goes on in another process, which this one has made room for.
+    Successor(i32),
 }
 
 impl fmt::Display for Notice<'_> {
@@ -95,6 +97,7 @@ impl fmt::Display for Notice<'_> {
                 write!(f, "RELOADING=1\nMONOTONIC_USEC={micros}\n")
             }
             Notice::Stopping => f.write_str("STOPPING=1\nSTATUS=finishes what it has\n"),
+            Notice::Successor(pid) => writeln!(f, "MAINPID={pid}"),
         }
     }
 }

@@ -231,7 +231,7 @@ impl Seat {
             listeners.end().await;
             drop(farewell.deaf);
             undealt.notify_one();
-            finish(&core, farewell.time).await;
+            finish(&core, farewell.time, &mut self.mailbox).await;
         }
         ticking.abort();
         following.abort();
@@ -320,12 +320,30 @@ async fn attend(
     }
 }
 
-/// Lets the exchanges end that there are; breaks off those that take longer than `drain`.
-async fn finish(core: &Core, drain: Duration) {
-    if !finished_within(core, drain).await {
+/// Lets the exchanges end that there are; breaks off those that take longer than `time`, or than the main thread says meanwhile.
+async fn finish(core: &Core, time: Duration, mailbox: &mut mpsc::Receiver<Message>) {
+    let finished = tokio::select! {
+        finished = finished_within(core, time) => finished,
+        Some(farewell) = next_farewell(mailbox) => {
+            core.drain.begin(farewell.cause);
+            core.clock.wake_all();
+            drop(farewell.deaf);
+            finished_within(core, farewell.time).await
+        }
+    };
+    if !finished {
         core.drain.cut();
         core.clock.wake_all();
         finished_within(core, LAST_WORDS).await;
+    }
+}
+
+/// Anything else that the main thread says now comes too late.
+async fn next_farewell(mailbox: &mut mpsc::Receiver<Message>) -> Option<Farewell> {
+    loop {
+        if let Message::Drain(farewell) = mailbox.recv().await? {
+            return Some(farewell);
+        }
     }
 }
 

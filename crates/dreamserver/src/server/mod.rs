@@ -451,17 +451,26 @@ impl Server {
     /// Ends, once the cores have finished what they have.
     fn stop(self) -> ExitCode {
         systemd::notify(&Notice::Stopping);
+        let drain = self.announce_end();
+        self.finish(Cause::Stop, drain)
+    }
+
+    /// Says that this ends; gives the time for that.
+    fn announce_end(&self) -> Duration {
         let drain = self.current.timeouts.drain;
         tracing::info!(
             connections = self.gate.connections(),
             seconds = drain.as_secs(),
             "finishing; a second signal ends at once"
         );
-        self.finish(Cause::Stop, drain)
+        drain
     }
 
     /// Another process serves in place of this one, which ends once the cores have finished what they have.
     fn leave(self, pid: Option<i32>) -> ExitCode {
+        if let Some(pid) = pid {
+            systemd::notify(&Notice::Successor(pid));
+        }
         let drain = self.current.timeouts.takeover_drain;
         tracing::info!(
             pid,
@@ -480,18 +489,12 @@ impl Server {
         if let Some(control) = self.control.take() {
             control.stop();
         }
-        let Server {
-            runtime,
-            wakes,
-            cores,
-            ..
-        } = &mut self;
-        let finished = runtime.block_on(async {
-            tokio::select! {
-                () = cores.finished() => true,
-                () = second_stop(&mut wakes.signals) => false,
-            }
-        });
+        let mut finished = self.finishes_unasked();
+        if !finished && cause == Cause::TakenOver {
+            // Nobody had told this process to end before.
+            self.cores.drain(Cause::Stop, self.announce_end());
+            finished = self.finishes_unasked();
+        }
         drop(self.pid_file.take());
         if finished {
             self.cores.join();
@@ -503,6 +506,22 @@ impl Server {
             self.log.finish();
             std::process::exit(1)
         }
+    }
+
+    /// Waits for the cores to finish; false if a signal says before that this is to end.
+    fn finishes_unasked(&mut self) -> bool {
+        let Server {
+            runtime,
+            wakes,
+            cores,
+            ..
+        } = self;
+        runtime.block_on(async {
+            tokio::select! {
+                () = cores.finished() => true,
+                () = asked_to_stop(&mut wakes.signals) => false,
+            }
+        })
     }
 
     /// Reads the configuration again; a wrong one is refused as a whole.
@@ -717,7 +736,7 @@ fn take_over(
 /// A server that could not take over has accepted connections for a moment, and may take so long to serve them.
 const DRAIN_OF_THE_REFUSED: Duration = Duration::from_secs(30);
 
-async fn second_stop(signals: &mut Signals) {
+async fn asked_to_stop(signals: &mut Signals) {
     while !matches!(signals.next().await, Event::Stop) {}
 }
 

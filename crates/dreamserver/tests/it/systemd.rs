@@ -263,6 +263,24 @@ fn the_service_manager_is_told_when_it_serves_reloads_and_ends() {
     assert!(server.wait(DEADLINE).is_some_and(|status| status.success()));
 }
 
+#[test]
+fn the_service_manager_is_told_who_has_taken_over() {
+    let home = Folder::new("systemd");
+    let path = home.join("notify.sock");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    let variable = format!("NOTIFY_SOCKET={}", path.display());
+    let (binary, core) = (binary(), ["core", "--control", "127.0.0.1:0"]);
+    let mut line = [&[&*variable, &binary], &core[..], &STATE].concat();
+    line.extend(["--listen", "127.0.0.1:0"]);
+    let mut first = Server::start_in("env", home.path(), &line);
+    told(&socket, "READY=1");
+    let second = Server::start_in(&binary, home.path(), &[&core[..], &STATE].concat());
+    let successor = format!("MAINPID={}\n", second.id());
+    assert!(told(&socket, "MAINPID=").ends_with(&successor));
+    assert!(first.wait(DEADLINE).is_some_and(|status| status.success()));
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn the_service_manager_may_listen_at_a_name_that_is_no_file() {

@@ -5,7 +5,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::Duration;
 
@@ -423,6 +423,42 @@ fn a_giver_that_dies_is_not_missed() {
         first.server.signal(Signal::KILL);
     });
     assert_eq!(second.unwrap().ask("example.com"), (200, "hello".into()));
+}
+
+/// As one that is told to end and has not given way: by now it has only the time for that, but it has it.
+#[test]
+fn a_giver_that_is_told_to_end_finishes_what_it_has() {
+    let home = Folder::new("take-over");
+    let (more, is_more) = mpsc::channel();
+    let is_more = Mutex::new(is_more);
+    let origin = Origin::start(move |connection| {
+        // Who only looks whether the port accepts asks for nothing.
+        if connection.read_head().is_some() {
+            connection.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst");
+            is_more.lock().unwrap().recv().unwrap();
+            connection.write(" last");
+        }
+    });
+    let mut first = Core::start(&home);
+    first.announce("example.com", &origin);
+    let (mut client, mut idle) = (first.server.client(), first.server.client());
+    client.send(get("example.com"));
+    assert_eq!(client.read_head().unwrap().status().unwrap(), 200);
+    idle.ask(get("nobody.example"));
+    let _second = Core::start(&home);
+    first.server.message(|line| line.contains("has taken over"));
+    first.server.signal(Signal::TERM);
+    first
+        .server
+        .message(|line| line.contains("a second signal ends at once"));
+    assert!(
+        idle.closes_within(DEADLINE),
+        "who asks for nothing is sent away"
+    );
+    more.send(()).unwrap();
+    assert_eq!(client.read_some(10).unwrap(), b"first last");
+    let status = first.server.wait(DEADLINE).expect("it ends by itself");
+    assert_eq!(status.code(), Some(0));
 }
 
 /// A program that knows no take-over holds the port for announcements; it ends when it hears `shutdown`.
