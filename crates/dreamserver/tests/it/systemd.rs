@@ -225,6 +225,14 @@ fn systemds_own_activation() {
     assert!(first.join().unwrap().starts_with("HTTP/1.1 404 "));
 }
 
+/// Where a service manager listens, and the variable that says so.
+fn manager(home: &Folder) -> (UnixDatagram, String) {
+    let path = home.join("notify.sock");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    (socket, format!("NOTIFY_SOCKET={}", path.display()))
+}
+
 /// What the server tells, until it tells `last`.
 fn told(socket: &UnixDatagram, last: &str) -> String {
     let mut all = String::new();
@@ -239,10 +247,7 @@ fn told(socket: &UnixDatagram, last: &str) -> String {
 #[test]
 fn the_service_manager_is_told_when_it_serves_reloads_and_ends() {
     let home = Folder::new("systemd");
-    let path = home.join("notify.sock");
-    let socket = UnixDatagram::bind(&path).unwrap();
-    socket.set_read_timeout(Some(DEADLINE)).unwrap();
-    let variable = format!("NOTIFY_SOCKET={}", path.display());
+    let (socket, variable) = manager(&home);
     let binary = binary();
     let mut server = Server::start_in(
         "env",
@@ -266,10 +271,7 @@ fn the_service_manager_is_told_when_it_serves_reloads_and_ends() {
 #[test]
 fn the_service_manager_is_told_who_has_taken_over() {
     let home = Folder::new("systemd");
-    let path = home.join("notify.sock");
-    let socket = UnixDatagram::bind(&path).unwrap();
-    socket.set_read_timeout(Some(DEADLINE)).unwrap();
-    let variable = format!("NOTIFY_SOCKET={}", path.display());
+    let (socket, variable) = manager(&home);
     let (binary, core) = (binary(), ["core", "--control", "127.0.0.1:0"]);
     let mut line = [&[&*variable, &binary], &core[..], &STATE].concat();
     line.extend(["--listen", "127.0.0.1:0"]);
